@@ -1,0 +1,1 @@
+"""Seven-class dermoscopy: actinic keratosis to vascular lesion."""

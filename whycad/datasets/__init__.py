@@ -1,0 +1,1 @@
+"""Readers for image collections, and splits that never part a patient."""

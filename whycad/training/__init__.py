@@ -1,0 +1,1 @@
+"""What every plugin's ``train.py`` calls: augment, fit, calibrate, package."""

@@ -1,0 +1,23 @@
+"""Fixtures for every test."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    return REPO
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    folder = Path(os.environ.get("WHYCAD_DATA", REPO.parent / "shared" / "data"))
+    if not (folder / "skin" / "ham10000.npz").exists():
+        pytest.skip(f"no image packs at {folder}: set WHYCAD_DATA to the folder that holds skin/ham10000.npz")
+    return folder

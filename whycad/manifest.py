@@ -1,0 +1,239 @@
+"""The schema of ``plugin.toml``: what a plugin declares, checked before any of its code runs."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from whycad.errors import ManifestError
+from whycad.types import EvidenceLevel, TaskKind
+
+SCHEMA_VERSION = 1
+MANIFEST_NAME = "plugin.toml"
+MAX_MANIFEST_BYTES = 256 * 1024
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+LabelCode = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,31}$")]
+CodeReference = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+View = Literal["identity", "flip_rows", "flip_columns", "flip_both"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Label(_Section):
+    """One answer that the task can give."""
+
+    code: LabelCode
+    name: str = Field(min_length=1, max_length=80)
+    long_name: str = ""
+    snomed: str = Field(default="", pattern=r"^\d{0,18}$")
+    radlex: str = Field(default="", pattern=r"^(RID\d+)?$")
+    severity: int = Field(default=0, ge=0, le=10)
+    must_not_miss: bool = False
+
+
+class InputSpec(_Section):
+    """What images the task reads, and the tensor that the network gets.
+
+    ``shape`` is the network's spatial shape; ``value_range`` is the range of the Study's pixels.
+    """
+
+    modalities: tuple[str, ...] = Field(min_length=1)
+    colour: bool
+    channels: int = Field(ge=1, le=64)
+    shape: tuple[int, ...] = Field(min_length=2, max_length=3)
+    value_range: tuple[float, float]
+    spacing_mm: tuple[float, ...] | None = None
+    window: tuple[float, float] | None = None
+    min_size_px: int = Field(default=32, ge=1)
+    needs_region: bool = False
+
+    @field_validator("shape")
+    @classmethod
+    def _positive(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if any(not 1 <= side <= 4096 for side in shape):
+            raise ValueError("every side must be between 1 and 4096")
+        return shape
+
+
+class Code(_Section):
+    """Where the plugin's functions are, as ``module:function``; resolved on first use."""
+
+    build_model: CodeReference
+    preprocess: CodeReference
+    phantom: CodeReference | None = None
+    evidence: CodeReference | None = None
+    train: CodeReference | None = None
+
+
+class WeightsFile(_Section):
+    """One ensemble member's safetensors file, relative to the plugin folder."""
+
+    path: str = Field(pattern=r"^[\w][\w./-]*\.safetensors$")
+    sha256: Sha256
+
+    @field_validator("path")
+    @classmethod
+    def _inside(cls, path: str) -> str:
+        if ".." in Path(path).parts:
+            raise ValueError("must stay inside the plugin folder")
+        return path
+
+
+class Weights(_Section):
+    """The ensemble, one file per member."""
+
+    files: tuple[WeightsFile, ...] = ()
+
+
+class CalibrationFile(_Section):
+    """Calibration, conformal scores and thresholds, relative to the plugin folder."""
+
+    file: str = Field(pattern=r"^[\w][\w.-]*\.json$")
+
+
+class Inference(_Section):
+    """Test-time views, each averaged with the others."""
+
+    tta: tuple[View, ...] = ("identity",)
+
+
+class Explain(_Section):
+    """Explanation methods that fit the model; ``gradcam_layer`` is a dotted module name."""
+
+    methods: tuple[Identifier, ...] = ("ig", "occlusion", "lime")
+    gradcam_layer: str = ""
+
+    @model_validator(mode="after")
+    def _layer_named(self) -> Explain:
+        if "gradcam" in self.methods and not self.gradcam_layer:
+            raise ValueError("method 'gradcam' needs gradcam_layer")
+        return self
+
+
+class DecisionRule(_Section):
+    """How probabilities become a label and when the case is referred."""
+
+    class_weights: dict[str, float] = Field(default_factory=dict)
+    refer_epistemic_percentile: float = Field(default=97.5, ge=50, le=100)
+    refer_set_size: int = Field(default=3, ge=2)
+
+
+class OperatingPoint(_Section):
+    """A binary question over the sum of some labels' probabilities."""
+
+    name: Identifier
+    labels: tuple[str, ...] = Field(min_length=1)
+    sensitivity: Fraction
+
+
+class Audit(_Section):
+    """What the audit should look at."""
+
+    metadata_fields: tuple[str, ...] = ()
+    artefacts: tuple[str, ...] = ()
+    group_field: str = ""
+    label_map: dict[str, str] = Field(default_factory=dict)
+
+
+class Manifest(_Section):
+    """A whole ``plugin.toml``."""
+
+    schema_version: Literal[1]
+    id: Identifier
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+([.-][\w.]+)?$")
+    title: str = Field(min_length=1, max_length=80)
+    summary: str = Field(default="", max_length=300)
+    kind: TaskKind
+    evidence_level: EvidenceLevel
+    intended_use: str = Field(min_length=1)
+    model_card: str = ""
+    licence: str = ""
+    labels: tuple[Label, ...] = Field(min_length=2)
+    input: InputSpec
+    code: Code
+    weights: Weights = Weights()
+    calibration: CalibrationFile | None = None
+    inference: Inference = Inference()
+    explain: Explain = Explain()
+    decision: DecisionRule = DecisionRule()
+    operating_points: tuple[OperatingPoint, ...] = ()
+    audit: Audit = Audit()
+
+    @property
+    def label_codes(self) -> tuple[str, ...]:
+        """Label codes in declared order, which is the order of every probability array."""
+        return tuple(label.code for label in self.labels)
+
+    def label(self, code: str) -> Label:
+        """Return the label with this code.
+
+        Raises
+        ------
+        ManifestError
+            When the task has no such label.
+        """
+        for label in self.labels:
+            if label.code == code:
+                return label
+        raise ManifestError(
+            f"task {self.id!r} has no label {code[:32]!r}", remedy=f"it has {', '.join(self.label_codes)}"
+        )
+
+    @model_validator(mode="after")
+    def _labels_consistent(self) -> Manifest:
+        codes = self.label_codes
+        if len(set(codes)) != len(codes):
+            raise ValueError("label codes must be unique")
+        if self.kind is TaskKind.BINARY and len(codes) != 2:
+            raise ValueError(f"a binary task has 2 labels, not {len(codes)}")
+        named = [*self.decision.class_weights, *self.audit.label_map.values()]
+        named += [label for point in self.operating_points for label in point.labels]
+        unknown = sorted(set(named) - set(codes))
+        if unknown:
+            raise ValueError(f"unknown label codes {unknown}")
+        return self
+
+    @model_validator(mode="after")
+    def _paths_safe(self) -> Manifest:
+        if self.model_card and (Path(self.model_card).is_absolute() or ".." in Path(self.model_card).parts):
+            raise ValueError("model_card must be a relative path without '..'")
+        return self
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in problem["loc"]) or "whole file"
+    return f"{place}: {re.sub(r'^Value error, ', '', problem['msg'])}"
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read and check ``plugin.toml`` in a folder; no plugin code is imported.
+
+    Raises
+    ------
+    ManifestError
+        When the file is missing, too large, not TOML, or breaks the schema; the message names
+        the folder and the first broken key.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise ManifestError(f"plugin {folder.name!r}: plugin.toml is larger than {MAX_MANIFEST_BYTES} bytes")
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ManifestError(f"plugin {folder.name!r}: plugin.toml cannot be read ({type(error).__name__})") from error
+    if raw.get("schema_version") != SCHEMA_VERSION:
+        raise ManifestError(f"plugin {folder.name!r}: schema_version must be {SCHEMA_VERSION}")
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        raise ManifestError(f"plugin {folder.name!r}: plugin.toml, {_first_problem(error)}") from error

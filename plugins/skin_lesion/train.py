@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,13 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
-from plugins.skin_lesion.data import LABELS, LesionTable
+from plugins.skin_lesion.data import CALIBRATION_FOLD, LABELS, LesionTable, training_table
 from plugins.skin_lesion.model import MEAN, STD, LesionNet, NetConfig
 from whycad.training.augment import AugmentConfig, augment_batch
+from whycad.training.fit import FitConfig, fit
 
 OUTLINE_WEIGHT = 0.4
 LABEL_SMOOTHING = 0.05
 BALANCE_POWER = 0.7
+CYCLES = (18, 10, 10, 10)
+N_RUNS = 2
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Recipe:
     """What varies between trials: resolution by epoch, network, balance and outline weight."""
 
     sizes: tuple[tuple[int, int], ...] = ((84, 108), (112, 144))
-    switch_epoch: int = 12
+    switch_epoch: int = 10
     net: NetConfig = NetConfig()
     balance_power: float = BALANCE_POWER
     outline_weight: float = OUTLINE_WEIGHT
@@ -77,3 +81,20 @@ class LesionLoss:
         bce = F.binary_cross_entropy_with_logits(outline.float(), targets, reduction="none")
         per_pixel = (bce * known).sum() / (known.sum() * targets[0].numel()).clamp_min(1)
         return loss + self.recipe.outline_weight * per_pixel
+
+
+def fit_run(data: Path, out: Path, run: int, device: torch.device, seed: int = 0) -> list[Path]:
+    """Train one run of snapshots on everything but the calibration fold, resuming in ``out``.
+
+    Returns
+    -------
+    list of Path
+        One state dict per cycle.
+    """
+    recipe = Recipe()
+    table = training_table(data)
+    table = table.select(table.fold != CALIBRATION_FOLD)
+    loss = LesionLoss(table, recipe, device)
+    config = FitConfig(cycles=CYCLES, seed=seed + run)
+    weights = sampling_weights(table.labels, recipe.balance_power)
+    return fit(lambda: LesionNet(recipe.net), loss, weights, out / f"run{run}", config, device)

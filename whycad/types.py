@@ -2,7 +2,7 @@
 
 Arrays are numpy, so that nothing here needs torch. Coordinates are always in array order,
 ``(row, column)`` or ``(slice, row, column)``, with the centre of the first pixel at 0.
-Instances that hold arrays compare by identity; use ``AnalysisResult.equals`` for contents.
+Instances that hold arrays compare by identity; ``result_io.results_equal`` compares contents.
 """
 
 from __future__ import annotations

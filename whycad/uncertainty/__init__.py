@@ -1,0 +1,1 @@
+"""From logits to probabilities, sets, uncertainty and a decision."""

@@ -1,0 +1,142 @@
+"""Calibration: what turns an ensemble's logits into probabilities that mean what they say.
+
+Fitted on held-out groups, stored as ``calibration.json`` in the plugin's folder. The steps, in
+order: undo the sampling prior (logit adjustment), average the test-time views, temperature and
+per-class offset, average the members.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from whycad.errors import ManifestError, PredictionError
+from whycad.uncertainty.ood import OodReference
+
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CalibrationSource(_Section):
+    """Which data the calibration was fitted on."""
+
+    dataset: str
+    selection: str
+    n: int = Field(ge=1)
+    n_groups: int = Field(ge=1)
+    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class StoredOperatingPoint(_Section):
+    """A threshold on a summed probability, with what it achieved on calibration data."""
+
+    threshold: FiniteFloat
+    sensitivity: FiniteFloat
+    specificity: FiniteFloat
+    n_positive: int
+    n_negative: int
+
+
+class Calibration(_Section):
+    """Everything fitted on calibration data.
+
+    Attributes
+    ----------
+    source : CalibrationSource
+    labels : tuple of str
+        In the manifest's order.
+    log_prior_shift : tuple of float
+        Added to the logits: log of the data's prevalence less log of the sampling prevalence.
+    temperature : float
+    offset : tuple of float
+        Added after the temperature.
+    prior : tuple of float
+        Prevalence in the calibration data, for class-conditional scores and decision weights.
+    conformal_scores : dict of str to tuple of float
+        Nonconformity of the true label, per class, ascending.
+    epistemic_quantiles : tuple of float
+        Percentiles 0..100 of epistemic uncertainty on calibration data.
+    operating_points : dict of str to StoredOperatingPoint
+    ood : OodReference or None
+        Feature-space reference of what calibration images look like.
+    """
+
+    source: CalibrationSource
+    labels: tuple[str, ...]
+    log_prior_shift: tuple[FiniteFloat, ...]
+    temperature: float = Field(gt=0, lt=100)
+    offset: tuple[FiniteFloat, ...]
+    prior: tuple[float, ...]
+    conformal_scores: dict[str, tuple[FiniteFloat, ...]]
+    epistemic_quantiles: tuple[FiniteFloat, ...] = Field(min_length=101, max_length=101)
+    operating_points: dict[str, StoredOperatingPoint] = Field(default_factory=dict)
+    ood: OodReference | None = None
+
+    def epistemic_percentile(self, epistemic: float) -> float:
+        """Return the share (0..100) of calibration cases with less epistemic uncertainty."""
+        return float(np.searchsorted(self.epistemic_quantiles, epistemic, side="left") / 101 * 100)
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the softmax over the last axis."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+
+
+def member_log_probabilities(logits: NDArray[np.float64], log_prior_shift: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Undo the sampling prior and average the views: ``(m, v, n, k)`` to ``(m, n, k)``."""
+    views = softmax(logits + log_prior_shift)
+    return np.asarray(np.log(np.clip(views.mean(axis=1), 1e-12, 1.0)))
+
+
+def calibrate(logits: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
+    """Return every member's calibrated probabilities.
+
+    Parameters
+    ----------
+    logits : ndarray (m, v, n, k)
+        Of each member and test-time view.
+    calibration : Calibration
+
+    Returns
+    -------
+    ndarray of float64 (m, n, k)
+        The ensemble's own probability is their mean over the members.
+
+    Raises
+    ------
+    PredictionError
+        When a logit is not finite.
+    """
+    logits = np.asarray(logits, dtype=np.float64)
+    if not np.all(np.isfinite(logits)):
+        raise PredictionError("the model gave a logit that is not a finite number, so there is no score")
+    logs = member_log_probabilities(logits, np.asarray(calibration.log_prior_shift))
+    return softmax(logs / calibration.temperature + np.asarray(calibration.offset))
+
+
+def read_calibration(path: Path, labels: tuple[str, ...]) -> Calibration:
+    """Read ``calibration.json`` and check it against the manifest's labels.
+
+    Raises
+    ------
+    ManifestError
+        When the file is missing, breaks the schema, or belongs to other labels.
+    """
+    try:
+        calibration = Calibration.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ManifestError(f"calibration file {path.name!r} is missing or broken ({type(error).__name__})") from error
+    if calibration.labels != labels:
+        raise ManifestError(
+            f"calibration file {path.name!r} is for labels {calibration.labels}, the manifest has {labels}",
+            remedy="calibrate again with the training command",
+        )
+    return calibration

@@ -60,7 +60,7 @@ def preprocess(study: Study, region: Region | None) -> ModelInput:
     box = field_of_view(height, width)
     if region is not None and region.stop is not None:
         (r0, c0), (r1, c1) = region.start, region.stop
-        box = (min(r0, r1) - 0.5, min(c0, c1) - 0.5, max(r0, r1) + 0.5, max(c0, c1) + 0.5)
+        box = (min(r0, r1), min(c0, c1), max(r0, r1) + 1.0, max(c0, c1) + 1.0)
     geometry = resize_geometry((height, width), INPUT_SHAPE, box)
     array = sample_to_model(study.pixels, geometry)
     mean = np.asarray(MEAN, np.float32)[:, None, None]

@@ -86,6 +86,11 @@ class LesionNet(nn.Module):
         """Map normalised images ``(n, 3, H, W)`` to penultimate features ``(n, 512)``."""
         return self._encode(x)[0]
 
+    def forward_with_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Give class logits ``(n, 7)`` and penultimate features ``(n, 512)`` in one pass."""
+        features = self.forward_features(x)
+        return self.head(self.dropout(features)), features
+
     def forward_with_outline(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Give class logits ``(n, 7)`` and outline logits ``(n, 1, H / 8, W / 8)``."""
         features, outline = self._encode(x)

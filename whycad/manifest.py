@@ -120,8 +120,13 @@ class Explain(_Section):
 
 
 class DecisionRule(_Section):
-    """How probabilities become a label and when the case is referred."""
+    """How probabilities become a label and when the case is referred.
 
+    The predicted label maximises ``probability * class_weight / prevalence ** balance_power``:
+    0 is the most probable label, 1 maximises balanced accuracy.
+    """
+
+    balance_power: Fraction = 0.0
     class_weights: dict[str, float] = Field(default_factory=dict)
     refer_epistemic_percentile: float = Field(default=97.5, ge=50, le=100)
     refer_set_size: int = Field(default=3, ge=2)
@@ -229,7 +234,7 @@ def load_manifest(folder: Path) -> Manifest:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
             raise ManifestError(f"plugin {folder.name!r}: plugin.toml is larger than {MAX_MANIFEST_BYTES} bytes")
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
         raise ManifestError(f"plugin {folder.name!r}: plugin.toml cannot be read ({type(error).__name__})") from error
     if raw.get("schema_version") != SCHEMA_VERSION:
         raise ManifestError(f"plugin {folder.name!r}: schema_version must be {SCHEMA_VERSION}")

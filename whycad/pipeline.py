@@ -140,7 +140,7 @@ def _predictions(
     strange = _strangeness(output.features, calibration) or [None] * len(mean)
     predictions = []
     for i, probabilities in enumerate(mean):
-        label = predict_label(probabilities, manifest)
+        label = predict_label(probabilities, manifest, calibration.prior)
         leading = manifest.label_codes[int(np.argmax(probabilities))]
         labels = conformal_set(conformal[i], manifest.label_codes, coverage, leading)
         numbers = CaseNumbers(probabilities, label, labels, float(epistemic[i]), strange[i])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,7 @@ from whycad.uncertainty.calibration import Calibration
 
 @dataclass(frozen=True, eq=False)
 class CaseNumbers:
-    """What the decision looks at, for one case; arrays follow the manifest's labels.
-
-    ``conformal_p`` are class-conditional conformal p-values, from which a label can be ruled out.
-    """
+    """What the decision looks at, for one case; arrays follow the manifest's labels."""
 
     probabilities: NDArray[np.float64]
     predicted: str
@@ -26,10 +24,20 @@ class CaseNumbers:
     out_of_distribution: OutOfDistribution | None
 
 
-def predict_label(probabilities: NDArray[np.float64], manifest: Manifest) -> str:
-    """Return the label with the largest probability times the manifest's class weight."""
-    weights = np.array([manifest.decision.class_weights.get(code, 1.0) for code in manifest.label_codes])
-    return manifest.label_codes[int(np.argmax(probabilities * weights))]
+def predict_label(probabilities: NDArray[np.float64], manifest: Manifest, prior: Sequence[float]) -> str:
+    """Return the label that the manifest's decision rule chooses.
+
+    Parameters
+    ----------
+    probabilities : ndarray (k,)
+    manifest : Manifest
+    prior : sequence of float (k,)
+        Prevalence in the calibration data.
+    """
+    rule = manifest.decision
+    weights = np.array([rule.class_weights.get(code, 1.0) for code in manifest.label_codes])
+    utility = probabilities * weights / np.asarray(prior) ** rule.balance_power
+    return manifest.label_codes[int(np.argmax(utility))]
 
 
 def decide(case: CaseNumbers, manifest: Manifest, calibration: Calibration) -> Decision:

@@ -1,0 +1,307 @@
+"""One plugin: its manifest, its folder, and its code, resolved on first use and contained when it fails."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whycad.errors import GeometryError, PluginError, WhyCadError
+from whycad.manifest import Manifest, load_manifest
+from whycad.types import ModelInput, Region, Study
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_IMPORT_LOCK = threading.RLock()
+
+
+class PhantomCase(Protocol):
+    """A simulated case with its known answer."""
+
+    @property
+    def study(self) -> Study:
+        """The simulated image."""
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Where the finding is, on the study's spatial grid."""
+
+    @property
+    def label(self) -> str:
+        """Code of the true label."""
+
+    @property
+    def name(self) -> str:
+        """Short name for a picker."""
+
+    @property
+    def description(self) -> str:
+        """What was simulated, in a sentence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plugin:
+    """A task whose manifest is valid; nothing of its code is imported until it is called.
+
+    Attributes
+    ----------
+    manifest : Manifest
+    folder : Path
+        Where ``plugin.toml`` is.
+    """
+
+    manifest: Manifest
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """The manifest's id."""
+        return self.manifest.id
+
+    @property
+    def label(self) -> str:
+        """How errors name this plugin, such as ``plugin 'oct' 0.2.0``."""
+        return f"plugin {self.manifest.id!r} {self.manifest.version}"
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """One hash for the whole ensemble: SHA-256 over the members' declared hashes, in order."""
+        joined = "\n".join(file.sha256 for file in self.manifest.weights.files)
+        return hashlib.sha256(joined.encode("ascii")).hexdigest()
+
+    def weights_paths(self) -> tuple[Path, ...]:
+        """Return the members' weight files in declared order; they may not exist."""
+        return tuple(self.folder / file.path for file in self.manifest.weights.files)
+
+    def calibration_path(self) -> Path | None:
+        """Return the calibration file, or None where the manifest declares none; it may not exist."""
+        declared = self.manifest.calibration
+        return None if declared is None else self.folder / declared.file
+
+    def card_path(self) -> Path | None:
+        """Return the model card, or None where none is declared; it may not exist.
+
+        The path is relative to the plugin folder, or to the folder two above it, where a
+        checkout keeps ``model_cards/`` beside ``plugins/``.
+        """
+        if not self.manifest.model_card:
+            return None
+        own = self.folder / self.manifest.model_card
+        return own if own.is_file() else self.folder.parent.parent / self.manifest.model_card
+
+    def build_model(self) -> nn.Module:
+        """Build one untrained member.
+
+        Raises
+        ------
+        PluginError
+            When the code cannot be imported, raises, or does not return a module.
+        """
+        from torch import nn
+
+        build = self.resolve(self.manifest.code.build_model)
+        with contained(self, "build_model"):
+            model = build()
+        if not isinstance(model, nn.Module):
+            raise PluginError(f"{self.label}: build_model returned {_kind(model)}, not a torch.nn.Module")
+        return model
+
+    def preprocess(self, study: Study, region: Region | None = None) -> ModelInput:
+        """Turn a study into the network's input, and check what the plugin made of it.
+
+        Parameters
+        ----------
+        study : Study
+        region : Region or None
+            What the reader points at, in source pixels.
+
+        Returns
+        -------
+        ModelInput
+            Finite float32 ``(channels, *shape)`` with a geometry from the manifest's shape to
+            the study's.
+
+        Raises
+        ------
+        GeometryError
+            When the task needs a region and there is none.
+        PluginError
+            When the code raises or breaks what the manifest declares.
+        """
+        if self.manifest.input.needs_region and region is None:
+            raise GeometryError(
+                f"task {self.id!r} needs a point or box on the image",
+                remedy="click the finding, or draw a box around it",
+            )
+        function = self.resolve(self.manifest.code.preprocess)
+        with contained(self, "preprocess"):
+            inputs = function(study, region)
+        check_model_input(self, inputs, study)
+        return inputs  # type: ignore[no-any-return]  # checked above
+
+    def phantom(self) -> tuple[PhantomCase, ...]:
+        """Return the plugin's simulated sample cases; empty where it has none."""
+        reference = self.manifest.code.phantom
+        if reference is None:
+            return ()
+        make = self.resolve(reference)
+        with contained(self, "phantom"):
+            return tuple(make())
+
+    def resolve(self, reference: str) -> Callable[..., Any]:
+        """Import the function that ``module:function`` names.
+
+        A module that lies in the plugin folder is loaded from there, under a name of its own
+        unless it is importable as it is written, so that two plugins may both have a ``model.py``.
+        Such plugins import their own files relatively (``from .model import ...``).
+
+        Raises
+        ------
+        PluginError
+            When the module cannot be imported or has no such function.
+        """
+        module_name, function_name = reference.split(":")
+        with _IMPORT_LOCK, contained(self, f"import of {reference!r}"):
+            module = _import_from(self.folder, self.id, module_name)
+        function = getattr(module, function_name, None)
+        if not callable(function):
+            raise PluginError(f"{self.label}: {reference!r} is not a function", remedy="correct [code] in plugin.toml")
+        return function  # type: ignore[no-any-return]  # any callable will do
+
+
+def load_plugin(folder: Path) -> Plugin:
+    """Read the plugin in a folder; no code of it is imported.
+
+    Raises
+    ------
+    ManifestError
+        When plugin.toml is missing or broken.
+    """
+    return Plugin(load_manifest(folder), folder)
+
+
+@contextmanager
+def contained(plugin: Plugin, doing: str, passing: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
+    """Turn whatever a plugin's code raises into a ``PluginError`` that names it.
+
+    The message holds the kind and place of the failure, never its text, which could quote data;
+    the text stays in ``__cause__``. WhyCAD's own errors and ``passing`` go through.
+    """
+    let_through: tuple[type[BaseException], ...] = (WhyCadError, *passing)
+    try:
+        yield
+    except let_through:
+        raise
+    except (Exception, SystemExit) as error:  # a plugin may raise anything; this is where it ends
+        raise PluginError(
+            f"{plugin.label}: {doing} raised {_kind(error)}{_place(plugin, error)}",
+            remedy=f"run `whycad check-plugin {plugin.id}`",
+        ) from error
+
+
+def check_model_input(plugin: Plugin, inputs: object, study: Study) -> None:
+    """Check a preprocessed input against the manifest and the study.
+
+    Raises
+    ------
+    PluginError
+        Naming the plugin, the rule and what was found.
+    """
+    spec = plugin.manifest.input
+    if not isinstance(inputs, ModelInput):
+        raise PluginError(f"{plugin.label}: preprocess returned {_kind(inputs)}, not a ModelInput")
+    array, geometry = inputs.array, inputs.geometry
+    if not isinstance(array, np.ndarray) or array.dtype != np.float32:
+        raise PluginError(f"{plugin.label}: preprocess returned {getattr(array, 'dtype', _kind(array))}, not float32")
+    expected = (spec.channels, *spec.shape)
+    if array.shape != expected:
+        raise PluginError(
+            f"{plugin.label}: preprocess returned shape {array.shape}, but plugin.toml declares {expected}"
+        )
+    if not np.isfinite(array).all():
+        raise PluginError(f"{plugin.label}: preprocess returned NaN or infinite values")
+    if tuple(geometry.model_shape) != spec.shape or tuple(geometry.source_shape) != study.spatial_shape:
+        raise PluginError(
+            f"{plugin.label}: preprocess returned a geometry from {tuple(geometry.model_shape)} to "
+            f"{tuple(geometry.source_shape)}, but the input is {spec.shape} and the image {study.spatial_shape}"
+        )
+
+
+def _kind(thing: object) -> str:
+    name = type(thing).__name__
+    return name[:64] if name.isidentifier() else "an unnamed type"
+
+
+def _place(plugin: Plugin, error: BaseException) -> str:
+    """Say where in the plugin's own files an error came from, if there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(plugin.folder)]
+    return f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+
+
+def _import_from(folder: Path, plugin_id: str, module_name: str) -> ModuleType:
+    inside = _name_inside(folder, plugin_id, module_name)
+    if inside is None or _is_importable_there(folder, module_name):
+        return importlib.import_module(module_name)
+    return importlib.import_module(f"{_package_of(folder)}.{inside}")
+
+
+def _name_inside(folder: Path, plugin_id: str, module_name: str) -> str | None:
+    """Return the module's dotted name relative to the plugin folder, or None where it lies elsewhere.
+
+    ``model``, ``my_plugin.model`` and ``plugins.my_plugin.model`` all name ``my_plugin/model.py``.
+    """
+    parts = module_name.split(".")
+    starts = [0, *(i + 1 for i, part in enumerate(parts[:-1]) if part in {folder.name, plugin_id})]
+    for start in starts:
+        path = folder.joinpath(*parts[start:])
+        if path.with_suffix(".py").is_file() or (path / "__init__.py").is_file():
+            return ".".join(parts[start:])
+    return None
+
+
+def _is_importable_there(folder: Path, module_name: str) -> bool:
+    try:
+        spec = importlib.util.find_spec(module_name)
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and spec.origin is not None and Path(spec.origin).resolve().is_relative_to(folder.resolve())
+
+
+def _package_of(folder: Path) -> str:
+    """Register the folder as a package under a name that no other folder gets."""
+    digest = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    name = f"_whycad_plugin_{digest}"
+    if name in sys.modules:
+        return name
+    init = folder / "__init__.py"
+    if not init.is_file():
+        package = ModuleType(name)
+        package.__path__ = [str(folder)]
+        sys.modules[name] = package
+        return name
+    spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=[str(folder)])
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no loader for {init.name}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return name

@@ -198,7 +198,9 @@ def predict_batch(
         except WhyCadError as error:
             results[index] = error
     if ready:
-        for index, prediction in zip(ready, _predict_ready(list(ready.values()), plugin, ensemble, coverage), strict=True):
+        for index, prediction in zip(
+            ready, _predict_ready(list(ready.values()), plugin, ensemble, coverage), strict=True
+        ):
             results[index] = prediction
     return [item if item is not None else PredictionError("no result") for item in results]
 

@@ -109,7 +109,9 @@ def save_result(result: AnalysisResult, folder: Path) -> None:
                 (Path(partial) / name).rename(staged / name)
             os.replace(staged, folder)
     except OSError as error:
-        raise StoreError(f"the result cannot be saved ({type(error).__name__})", remedy="choose another folder") from error
+        raise StoreError(
+            f"the result cannot be saved ({type(error).__name__})", remedy="choose another folder"
+        ) from error
 
 
 def load_result(folder: Path) -> AnalysisResult:

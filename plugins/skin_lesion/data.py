@@ -16,6 +16,7 @@ LABELS = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 ISIC_LABELS = {"nevus": "nv", "melanoma": "mel", "seborrheic_keratosis": "bkl"}
 STORED_SIZE = (150, 200)
 N_FOLDS = 7
+FOLD_SEED = 17
 CALIBRATION_FOLD = 0
 
 
@@ -43,9 +44,7 @@ class LesionTable:
 
     def select(self, keep: NDArray[np.bool_]) -> LesionTable:
         """Return the rows where ``keep`` is True."""
-        return LesionTable(
-            self.images[keep], self.masks[keep], self.has_mask[keep], self.labels[keep], self.fold[keep]
-        )
+        return LesionTable(self.images[keep], self.masks[keep], self.has_mask[keep], self.labels[keep], self.fold[keep])
 
 
 def unpack_masks(pack: Pack) -> NDArray[np.uint8]:
@@ -75,7 +74,7 @@ def ham_table(path: Path, split: str) -> LesionTable:
         unpack_masks(pack)[rows],
         np.ones(len(rows), bool),
         labels,
-        grouped_folds(labels, pack.arrays["group_id"][rows], N_FOLDS, seed=17),
+        grouped_folds(labels, pack.arrays["group_id"][rows], N_FOLDS, seed=FOLD_SEED),
     )
 
 
@@ -85,19 +84,33 @@ def isic_training_rows(pack: Pack) -> NDArray[np.int64]:
     return np.setdiff1d(pack.rows("train"), np.flatnonzero(np.isin(groups, groups[pack.rows("val")])))
 
 
+def isic_labels(pack: Pack, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return ISIC 2017's labels of ``rows`` as indices into ``LABELS``."""
+    return np.array([LABELS.index(ISIC_LABELS[pack.label_name(int(row))]) for row in rows], np.int64)
+
+
 def isic_table(path: Path) -> LesionTable:
     """Read ISIC 2017's training rows, labels mapped onto ``LABELS``; no outlines."""
     pack = read_pack(path)
     rows = isic_training_rows(pack)
-    names = [ISIC_LABELS[pack.label_name(int(row))] for row in rows]
     n = len(rows)
     return LesionTable(
         decode_images(pack, rows),
         np.zeros((n, 75, 100), np.uint8),
         np.zeros(n, bool),
-        np.array([LABELS.index(name) for name in names]),
+        isic_labels(pack, rows),
         np.full(n, -1, np.int64),
     )
+
+
+def training_labels(data: Path) -> NDArray[np.int64]:
+    """Return the labels of the rows that members are trained on, without decoding an image."""
+    ham = read_pack(data / "skin" / "ham10000.npz")
+    rows = ham.rows("train")
+    labels = ham.arrays["y"][rows].astype(np.int64)
+    kept = grouped_folds(labels, ham.arrays["group_id"][rows], N_FOLDS, seed=FOLD_SEED) != CALIBRATION_FOLD
+    isic = read_pack(data / "skin" / "isic2017.npz")
+    return np.concatenate([labels[kept], isic_labels(isic, isic_training_rows(isic))])
 
 
 def concatenate(*tables: LesionTable) -> LesionTable:
@@ -108,6 +121,4 @@ def concatenate(*tables: LesionTable) -> LesionTable:
 
 def training_table(data: Path) -> LesionTable:
     """Read every training row under ``data``: HAM10000 in folds, ISIC 2017 without."""
-    return concatenate(
-        ham_table(data / "skin" / "ham10000.npz", "train"), isic_table(data / "skin" / "isic2017.npz")
-    )
+    return concatenate(ham_table(data / "skin" / "ham10000.npz", "train"), isic_table(data / "skin" / "isic2017.npz"))

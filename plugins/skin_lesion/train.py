@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +14,35 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
-from plugins.skin_lesion.data import CALIBRATION_FOLD, LABELS, LesionTable, training_table
+from plugins.skin_lesion.data import (
+    CALIBRATION_FOLD,
+    FOLD_SEED,
+    LABELS,
+    N_FOLDS,
+    LesionTable,
+    training_labels,
+    training_table,
+)
 from plugins.skin_lesion.model import MEAN, STD, LesionNet, NetConfig
+from whycad.datasets.pack import Pack, read_pack
+from whycad.datasets.pack_study import row_study
+from whycad.datasets.splits import grouped_folds
+from whycad.inference import load_members
+from whycad.plugin import load_plugin
 from whycad.training.augment import AugmentConfig, augment_batch
+from whycad.training.calibrate import CalibrationData, fit_calibration, run_members
 from whycad.training.fit import FitConfig, fit
+from whycad.training.package import install_plugin, stage_plugin
+from whycad.training.request import TrainRequest
+from whycad.uncertainty.calibration import CalibrationSource
 
 OUTLINE_WEIGHT = 0.4
 LABEL_SMOOTHING = 0.05
 BALANCE_POWER = 0.7
 CYCLES = (18, 10, 10, 10)
 N_RUNS = 2
+MEMBERS_PER_RUN = (3, 2)
+PLUGIN_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -69,9 +91,7 @@ class LesionLoss:
         images = self.images[rows].to(self.device).permute(0, 3, 1, 2).float() / 255
         masks = self.masks[rows].to(self.device)[:, None].float()
         with torch.autocast(self.device.type, enabled=False):
-            images, masks = augment_batch(
-                images, masks, self.recipe.size_at(epoch), self.recipe.augment, generator
-            )
+            images, masks = augment_batch(images, masks, self.recipe.size_at(epoch), self.recipe.augment, generator)
             images = normalise(images).contiguous(memory_format=torch.channels_last)
         logits, outline = model.forward_with_outline(images)
         labels = self.labels[rows].to(self.device)
@@ -83,7 +103,7 @@ class LesionLoss:
         return loss + self.recipe.outline_weight * per_pixel
 
 
-def fit_run(data: Path, out: Path, run: int, device: torch.device, seed: int = 0) -> list[Path]:
+def fit_run(data: Path, out: Path, run: int, device: str, seed: int) -> list[Path]:
     """Train one run of snapshots on everything but the calibration fold, resuming in ``out``.
 
     Returns
@@ -94,7 +114,79 @@ def fit_run(data: Path, out: Path, run: int, device: torch.device, seed: int = 0
     recipe = Recipe()
     table = training_table(data)
     table = table.select(table.fold != CALIBRATION_FOLD)
-    loss = LesionLoss(table, recipe, device)
+    loss = LesionLoss(table, recipe, torch.device(device))
     config = FitConfig(cycles=CYCLES, seed=seed + run)
     weights = sampling_weights(table.labels, recipe.balance_power)
-    return fit(lambda: LesionNet(recipe.net), loss, weights, out / f"run{run}", config, device)
+    return fit(lambda: LesionNet(recipe.net), loss, weights, out / f"run{run}", config, torch.device(device))
+
+
+def _fit_run_alone(job: tuple[Path, Path, int, str, int]) -> list[Path]:
+    """Train one run in a process of its own, on one thread: two such runs outpace one on two."""
+    logging.basicConfig(level=logging.INFO, format=f"run {job[2]}: %(message)s")
+    torch.set_num_threads(1)
+    return fit_run(*job)
+
+
+def fit_all(request: TrainRequest, device: str) -> list[Path]:
+    """Train every run and return the members: the last snapshots of each."""
+    jobs = [(request.data, request.out, run, device, request.seed) for run in range(N_RUNS)]
+    if device == "cpu":
+        with ProcessPoolExecutor(N_RUNS, mp_context=get_context("spawn")) as pool:
+            runs = list(pool.map(_fit_run_alone, jobs))
+    else:
+        runs = [fit_run(*job) for job in jobs]
+    return [path for run, keep in zip(runs, MEMBERS_PER_RUN, strict=True) for path in run[-keep:]]
+
+
+def calibration_cases(data: Path) -> tuple[Pack, NDArray[np.int64]]:
+    """Return HAM10000 and its calibration rows: one grouped fold of ``train``."""
+    pack = read_pack(data / "skin" / "ham10000.npz")
+    rows = pack.rows("train")
+    folds = grouped_folds(pack.arrays["y"][rows], pack.arrays["group_id"][rows], N_FOLDS, seed=FOLD_SEED)
+    return pack, rows[folds == CALIBRATION_FOLD]
+
+
+def sampling_prior(data: Path) -> NDArray[np.float64]:
+    """Return how often training draws each class ``(7,)``."""
+    labels = training_labels(data)
+    weights = sampling_weights(labels, Recipe().balance_power)
+    drawn = np.bincount(labels, weights=weights, minlength=len(LABELS))
+    return np.asarray(drawn / drawn.sum())
+
+
+def calibrate_staged(request: TrainRequest, staged: Path, device: str) -> None:
+    """Fit the calibration of the staged members with the code that serves them."""
+    plugin = load_plugin(staged)
+    pack, rows = calibration_cases(request.data)
+    ensemble = load_members(plugin, torch.device(device))
+    logits, features = run_members(
+        (plugin.preprocess(row_study(pack, int(row), plugin.manifest), None) for row in rows), ensemble
+    )
+    groups = pack.arrays["group_id"][rows].astype(str)
+    source = CalibrationSource(
+        dataset="HAM10000",
+        selection=f"fold {CALIBRATION_FOLD} of {N_FOLDS} of the train split, cut by lesion group",
+        n=len(rows),
+        n_groups=len(np.unique(groups)),
+        weights_sha256=plugin.weights_sha256,
+    )
+    found = CalibrationData(
+        logits, pack.arrays["y"][rows].astype(np.int64), groups, features, sampling_prior(request.data), source
+    )
+    calibration = fit_calibration(found, plugin.manifest)
+    assert plugin.manifest.calibration is not None
+    (staged / plugin.manifest.calibration.file).write_text(calibration.model_dump_json(), encoding="utf-8")
+
+
+def train(request: TrainRequest) -> Path:
+    """Train, package and calibrate; ``out/plugin`` holds the finished files.
+
+    A run that was stopped goes on from its last finished epoch.
+    """
+    device = request.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    members = fit_all(request, device)
+    staged = stage_plugin(PLUGIN_FOLDER, members, request.out / "plugin")
+    calibrate_staged(request, staged, device)
+    if request.install:
+        install_plugin(staged, PLUGIN_FOLDER)
+    return staged

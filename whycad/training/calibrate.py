@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from whycad.errors import TrainingError
 from whycad.manifest import Manifest, OperatingPoint
+from whycad.types import ModelInput
 from whycad.uncertainty.calibration import (
     Calibration,
     CalibrationSource,
@@ -21,6 +25,9 @@ from whycad.uncertainty.calibration import (
 from whycad.uncertainty.conformal import nonconformity
 from whycad.uncertainty.decomposition import decompose
 from whycad.uncertainty.ood import fit_ood
+
+if TYPE_CHECKING:
+    from whycad.inference import Ensemble
 
 N_FOLDS = 5
 # Candidates for how firmly the per-class offset is held at 0; infinity is temperature alone.
@@ -49,6 +56,28 @@ class CalibrationData:
     features: NDArray[np.float64] | None
     sampling_prior: NDArray[np.float64]
     source: CalibrationSource
+
+
+def run_members(
+    inputs: Iterable[ModelInput], ensemble: Ensemble, batch_size: int = 32
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Run the ensemble over many inputs with the code that serves them.
+
+    Returns
+    -------
+    (ndarray (m, v, n, k), ndarray (n, d) or None)
+        Logits, and the members' features side by side where members give features.
+    """
+    import torch
+
+    logits, features = [], []
+    waiting = iter(inputs)
+    while chunk := list(islice(waiting, batch_size)):
+        output = ensemble.forward(torch.from_numpy(np.stack([item.array for item in chunk])), with_features=True)
+        logits.append(output.logits.numpy().astype(np.float64))
+        if output.features is not None:
+            features.append(np.concatenate(list(output.features.numpy().astype(np.float64)), axis=1))
+    return np.concatenate(logits, axis=2), np.concatenate(features) if features else None
 
 
 def _apply(logs: NDArray[np.float64], parameters: NDArray[np.float64]) -> NDArray[np.float64]:

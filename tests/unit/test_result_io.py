@@ -1,0 +1,102 @@
+"""Results survive saving, bit by bit."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from whycad.errors import StoreError
+from whycad.result_io import ARRAYS_NAME, JSON_NAME, load_result, result_to_json, results_equal, save_result
+from whycad.types import (
+    AnalysisRequest,
+    AnalysisResult,
+    Attribution,
+    Decision,
+    DecisionKind,
+    EvidenceLevel,
+    Fidelity,
+    Measurement,
+    OutOfDistribution,
+    Prediction,
+    Provenance,
+    Region,
+    Uncertainty,
+)
+
+
+def make_result(seed=0, k=3, reason="because"):
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.ones(k)).astype(np.float32)
+    labels = tuple("abcdefg"[:k])
+    prediction = Prediction(
+        labels, p, rng.random((5, k), dtype=np.float32), labels[0], labels[:2], 0.9, p,
+        Uncertainty(0.3, float("nan"), 0.1), OutOfDistribution(1.5, 38.0, 2.0, "distance"),
+        Decision(DecisionKind.REFER, (reason,)), {"bad": (0.4, 0.2)},
+    )  # fmt: skip
+    maps = (
+        Attribution("ig", "a", rng.normal(size=(6, 8)).astype(np.float32), True, {"steps": 50, "x": 0.5, "on": True},
+                    3, Fidelity(convergence_delta=0.01, remarks=("fine",))),
+    )  # fmt: skip
+    request = AnalysisRequest(("ig",), "a", Region((1.0, 2.0), (3.0, 4.5)), 0.9, 3)
+    provenance = Provenance("t", "1.0.0", "0" * 64, "0.1.0", "cpu", "float32", EvidenceLevel.REAL, "now", 3)
+    return AnalysisResult(
+        "f" * 64, (6, 8), request, prediction, maps, (Measurement("d", 2.0, "mm", (1.0, 3.0)),), provenance,
+        ("w",), {"sex": "female", "age_years": 50.0}, True,
+    )  # fmt: skip
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1000), st.integers(2, 7), st.text(max_size=30))
+def test_a_saved_result_is_the_same_when_loaded(tmp_path_factory, seed, k, reason):
+    result = make_result(seed, k, reason)
+    folder = tmp_path_factory.mktemp("r") / "case"
+    save_result(result, folder)
+    loaded = load_result(folder)
+    assert results_equal(result, loaded)
+    assert isinstance(loaded.prediction.decision.kind, DecisionKind)
+    assert loaded.request == result.request
+
+
+def test_a_changed_map_is_noticed():
+    result = make_result()
+    other = replace(result.attributions[0], map=result.attributions[0].map + np.float32(1e-6))
+    assert not results_equal(result, replace(result, attributions=(other,)))
+
+
+def test_json_is_plain_and_has_no_nan():
+    text = json.dumps(result_to_json(make_result()), allow_nan=False)
+    body = json.loads(text)
+    assert body["prediction"]["predicted"] == "a"
+    assert "map" not in body["attributions"][0]
+    assert "not for clinical use" in body["notice"]
+
+
+def test_json_holds_maps_where_asked():
+    assert np.shape(result_to_json(make_result(), with_maps=True)["attributions"][0]["map"]) == (6, 8)
+
+
+def test_saving_twice_to_one_folder_does_not_mix(tmp_path):
+    save_result(make_result(), tmp_path / "case")
+    with pytest.raises(StoreError, match="cannot be saved"):
+        save_result(make_result(1), tmp_path / "case")
+    assert results_equal(load_result(tmp_path / "case"), make_result())
+    assert [p.name for p in tmp_path.iterdir()] == ["case"]
+
+
+@pytest.mark.parametrize("damage", ["json", "arrays", "missing", "format"])
+def test_broken_entries_are_errors(tmp_path, damage):
+    folder = tmp_path / "case"
+    save_result(make_result(), folder)
+    if damage == "json":
+        (folder / JSON_NAME).write_text("{")
+    elif damage == "arrays":
+        (folder / ARRAYS_NAME).write_bytes(b"PK nothing")
+    elif damage == "missing":
+        (folder / ARRAYS_NAME).unlink()
+    else:
+        (folder / JSON_NAME).write_text('{"format": "other"}')
+    with pytest.raises(StoreError):
+        load_result(folder)

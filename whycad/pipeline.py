@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whycad import __version__
-from whycad.errors import JobCancelledError, PluginError, PredictionError, WhyCadError
+from whycad.errors import JobCancelledError, ManifestError, PluginError, PredictionError, WhyCadError
 from whycad.manifest import Manifest
 from whycad.types import (
     AnalysisRequest,
@@ -30,7 +32,7 @@ from whycad.types import (
     Study,
     Uncertainty,
 )
-from whycad.uncertainty.calibration import Calibration, calibrate
+from whycad.uncertainty.calibration import Calibration, calibrate, read_calibration
 from whycad.uncertainty.conformal import conformal_set, nonconformity, p_values
 from whycad.uncertainty.decision import CaseNumbers, decide, predict_label
 from whycad.uncertainty.decomposition import decompose
@@ -38,7 +40,7 @@ from whycad.uncertainty.ood import METHOD as OOD_METHOD
 
 if TYPE_CHECKING:
     from whycad.inference import Ensemble
-    from whycad.registry import Plugin
+    from whycad.plugin import Plugin
 
 Report = Callable[[Progress], None]
 Deliver = Callable[[AnalysisResult], None]
@@ -81,6 +83,34 @@ def input_problems(study: Study, manifest: Manifest) -> tuple[str, ...]:
     if float(study.pixels.max()) - float(study.pixels.min()) < 1e-6:
         problems.append("The image is one flat value.")
     return tuple(problems)
+
+
+@lru_cache(maxsize=16)
+def _read_calibration_once(path: Path, labels: tuple[str, ...], _stamp: int) -> Calibration:
+    return read_calibration(path, labels)
+
+
+def calibration_of(plugin: Plugin) -> Calibration:
+    """Return the plugin's stored calibration; read again when the file changes.
+
+    Raises
+    ------
+    ManifestError
+        When it is missing or broken, or was fitted for other weights.
+    """
+    path = plugin.calibration_path()
+    if path is None or not path.is_file():
+        raise ManifestError(
+            f"plugin {plugin.id!r} has no calibration file, so its scores are not probabilities",
+            remedy="train or calibrate it with `whycad train`",
+        )
+    calibration = _read_calibration_once(path, plugin.manifest.label_codes, path.stat().st_mtime_ns)
+    if calibration.source.weights_sha256 != plugin.weights_sha256:
+        raise ManifestError(
+            f"plugin {plugin.id!r}: the calibration was fitted for other weights",
+            remedy="train or calibrate it with `whycad train`",
+        )
+    return calibration
 
 
 def _no_score(manifest: Manifest, problems: tuple[str, ...], coverage: float) -> Prediction:
@@ -209,7 +239,7 @@ def _predict_ready(
     inputs: list[ModelInput], plugin: Plugin, ensemble: Ensemble, coverage: float
 ) -> Sequence[Prediction | WhyCadError]:
     """Predict inputs together; where that fails, one by one, so that one case fails alone."""
-    calibration = plugin.calibration()
+    calibration = calibration_of(plugin)
     try:
         return _predictions(_forward(inputs, ensemble, calibration), plugin.manifest, calibration, coverage)
     except WhyCadError as error:
@@ -258,7 +288,7 @@ def analyse(
     inputs = plugin.preprocess(study, request.region)
     hooks.check()
     hooks.progress(Progress("predict", 0.05, "Running the members"))
-    calibration = plugin.calibration()
+    calibration = calibration_of(plugin)
     output = _forward([inputs], ensemble, calibration)
     prediction = _predictions(output, plugin.manifest, calibration, request.coverage)[0]
     result = _result(study, plugin, request, prediction, ensemble)
@@ -285,7 +315,7 @@ def _with_map(
         )
     code = request.target or result.prediction.predicted
     plugin.manifest.label(code)
-    calibration = plugin.calibration()
+    calibration = calibration_of(plugin)
 
     def report(fraction: float) -> None:
         whole = 0.15 + 0.85 * (step + fraction) / len(request.explain)
@@ -317,7 +347,7 @@ def _result(
         evidence_level=manifest.evidence_level,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=request.seed,
-        calibration_set=plugin.calibration().source.dataset,
+        calibration_set=calibration_of(plugin).source.dataset,
         notes=tuple(ensemble.notes),
     )
     return AnalysisResult(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import tempfile
 import types
 import typing
@@ -107,7 +106,7 @@ def save_result(result: AnalysisResult, folder: Path) -> None:
             staged.mkdir()
             for name in (JSON_NAME, ARRAYS_NAME):
                 (Path(partial) / name).rename(staged / name)
-            os.replace(staged, folder)
+            staged.replace(folder)
     except OSError as error:
         raise StoreError(
             f"the result cannot be saved ({type(error).__name__})", remedy="choose another folder"

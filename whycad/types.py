@@ -155,7 +155,7 @@ class Geometry:
 
     def points_to_source(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map model coordinates ``(n, d)`` to source coordinates ``(n, d)``."""
-        return points @ self.to_source[:-1, :-1].T + self.to_source[:-1, -1]
+        return np.asarray(points @ self.to_source[:-1, :-1].T + self.to_source[:-1, -1])
 
     def points_to_model(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map source coordinates ``(n, d)`` to model coordinates ``(n, d)``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
+from whycad.datasets.pack_study import row_study
 
 from plugins.skin_lesion.data import (
     CALIBRATION_FOLD,
@@ -25,7 +26,6 @@ from plugins.skin_lesion.data import (
 )
 from plugins.skin_lesion.model import MEAN, STD, LesionNet, NetConfig
 from whycad.datasets.pack import Pack, read_pack
-from whycad.datasets.pack_study import row_study
 from whycad.datasets.splits import grouped_folds
 from whycad.inference import load_members
 from whycad.plugin import load_plugin
@@ -51,10 +51,10 @@ class Recipe:
 
     sizes: tuple[tuple[int, int], ...] = ((84, 108), (112, 144))
     switch_epoch: int = 10
-    net: NetConfig = NetConfig()
+    net: NetConfig = field(default_factory=NetConfig)
     balance_power: float = BALANCE_POWER
     outline_weight: float = OUTLINE_WEIGHT
-    augment: AugmentConfig = AugmentConfig()
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def size_at(self, epoch: int) -> tuple[int, int]:
         """Return the input size of an epoch: small first, then full."""

@@ -6,7 +6,6 @@ import copy
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -93,7 +92,7 @@ class _State:
         }
         partial = path.with_suffix(".partial")
         torch.save(payload, partial)
-        os.replace(partial, path)
+        partial.replace(path)
 
     def load(self, path: Path) -> None:
         payload = torch.load(path, weights_only=True, map_location="cpu")

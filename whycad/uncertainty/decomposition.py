@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 def entropy(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the Shannon entropy in nats over the last axis; 0 log 0 is 0."""
     p = np.clip(probabilities, 0.0, 1.0)
-    return -np.sum(np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0), axis=-1)
+    return np.asarray(-np.sum(np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0), axis=-1))
 
 
 def decompose(members: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

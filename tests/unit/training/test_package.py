@@ -53,7 +53,7 @@ def test_everything_else_in_the_manifest_stays(repo: Path):
 
 
 def test_a_manifest_without_the_section_is_refused():
-    with pytest.raises(TrainingError, match="0 .weights. sections"):
+    with pytest.raises(TrainingError, match=r"0 \[weights\] sections"):
         with_weights("id = 'x'\n", [])
 
 

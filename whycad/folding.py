@@ -1,0 +1,97 @@
+"""Batch norms folded into the convolutions before them: the same function in fewer passes.
+
+Which convolution feeds which norm is seen in a traced run, not guessed from names, so that any
+plain module works. The folded copy is compared with the original and dropped if they differ.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+TOLERANCE = 1e-4
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def folded(model: nn.Module, example: Tensor) -> nn.Module:
+    """Return a folded copy of a model in eval mode, or the model itself where folding does not pay.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        In eval mode, float32.
+    example : Tensor
+        An input batch on which the copy must agree with the model within ``TOLERANCE`` of the
+        largest output (or of 1).
+
+    Returns
+    -------
+    torch.nn.Module
+        Shares no parameters with the model, unless it is the model.
+    """
+    pairs = _pairs(model, example)
+    if not pairs:
+        return model
+    copied = copy.deepcopy(model)
+    for conv_name, norm_name in pairs:
+        conv, norm = copied.get_submodule(conv_name), copied.get_submodule(norm_name)
+        _replace(copied, conv_name, fuse_conv_bn_eval(conv, norm))  # type: ignore[type-var, arg-type]
+        _replace(copied, norm_name, nn.Identity())
+    return copied if agree(model, copied, example) else model
+
+
+def agree(model: nn.Module, other: nn.Module, example: Tensor) -> bool:
+    """Tell whether two models give the same outputs (and features, if any) within the tolerance."""
+    functions = ["forward", *(["forward_features"] if hasattr(model, "forward_features") else [])]
+    with torch.inference_mode():
+        for name in functions:
+            expected, actual = getattr(model, name)(example), getattr(other, name)(example)
+            if not isinstance(expected, Tensor) or not isinstance(actual, Tensor):
+                return False
+            bound = TOLERANCE * max(1.0, float(expected.abs().max()))
+            if expected.shape != actual.shape or not float((expected - actual).abs().max()) <= bound:
+                return False
+    return True
+
+
+def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent), child, module)
+
+
+def _pairs(model: nn.Module, example: Tensor) -> list[tuple[str, str]]:
+    """Run the model once and list each norm whose input is the very output of a convolution."""
+    made_by: dict[int, str] = {}
+    outputs: list[Tensor] = []  # kept alive, so that an id names one tensor
+    calls: Counter[str] = Counter()
+    pairs: list[tuple[str, str]] = []
+
+    def after_convolution(name: str, output: Tensor) -> None:
+        calls[name] += 1
+        outputs.append(output)
+        made_by[id(output)] = name
+
+    def before_norm(name: str, source: Tensor) -> None:
+        calls[name] += 1
+        if id(source) in made_by:
+            pairs.append((made_by[id(source)], name))
+
+    handles = []
+    for name, module in model.named_modules():
+        if isinstance(module, _CONVOLUTIONS):
+            handles.append(module.register_forward_hook(lambda _m, _i, out, name=name: after_convolution(name, out)))
+        elif isinstance(module, _NORMS) and module.running_mean is not None:
+            handles.append(module.register_forward_pre_hook(lambda _m, args, name=name: before_norm(name, args[0])))
+    try:
+        with torch.inference_mode():
+            model(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    used = Counter(name for pair in pairs for name in pair)
+    return [pair for pair in pairs if all(calls[name] == 1 and used[name] == 1 for name in pair)]

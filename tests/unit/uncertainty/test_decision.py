@@ -38,7 +38,7 @@ def calibration(manifest):
         temperature=1.0,
         offset=(0.0,) * k,
         prior=(0.04, 0.05, 0.11, 0.01, 0.11, 0.66, 0.02),
-        conformal_scores={code: (0.1,) for code in manifest.label_codes},
+        conformal_scores=dict.fromkeys(manifest.label_codes, (0.1,)),
         epistemic_quantiles=tuple(np.linspace(0, 1, 101)),
         ood=OOD,
     )

@@ -47,16 +47,19 @@ def folded(model: nn.Module, example: Tensor) -> nn.Module:
 
 def agree(model: nn.Module, other: nn.Module, example: Tensor) -> bool:
     """Tell whether two models give the same outputs (and features, if any) within the tolerance."""
-    functions = ["forward", *(["forward_features"] if hasattr(model, "forward_features") else [])]
+    functions = [name for name in ("forward", "forward_features", "forward_with_features") if hasattr(model, name)]
     with torch.inference_mode():
-        for name in functions:
-            expected, actual = getattr(model, name)(example), getattr(other, name)(example)
-            if not isinstance(expected, Tensor) or not isinstance(actual, Tensor):
-                return False
-            bound = TOLERANCE * max(1.0, float(expected.abs().max()))
-            if expected.shape != actual.shape or not float((expected - actual).abs().max()) <= bound:
-                return False
-    return True
+        pairs = [(getattr(model, name)(example), getattr(other, name)(example)) for name in functions]
+    return all(_close(expected, actual) for expected, actual in pairs)
+
+
+def _close(expected: object, actual: object) -> bool:
+    if isinstance(expected, tuple) and isinstance(actual, tuple):
+        return len(expected) == len(actual) and all(map(_close, expected, actual))
+    if not isinstance(expected, Tensor) or not isinstance(actual, Tensor) or expected.shape != actual.shape:
+        return False
+    bound = TOLERANCE * max(1.0, float(expected.abs().max()))
+    return float((expected - actual).abs().max()) <= bound
 
 
 def _replace(model: nn.Module, name: str, module: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Ensembles on a device: batches, test-time views, precision, and a bounded pool of loaded models."""
+"""Ensembles: every member on every test-time view, and a bounded pool of loaded models."""
 
 from __future__ import annotations
 
@@ -7,98 +7,45 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 
 import torch
 from torch import Tensor, nn
 
+from whycad.engine import batch_size, check_output, choose_device, make_engine, view_of
 from whycad.errors import JobCancelledError, PluginError, PredictionError, WeightsError
-from whycad.folding import folded
 from whycad.manifest import View
 from whycad.plugin import Plugin, contained
 from whycad.weights import load_weights
 
-VIEW_AXES: dict[View, tuple[int, ...]] = {
-    "identity": (),
-    "flip_rows": (-2,),
-    "flip_columns": (-1,),
-    "flip_both": (-2, -1),
-}
-CPU_PIXELS_PER_PASS = 12 * 224 * 224
-CPU_LARGEST_BATCH = 64
-CUDA_PIXELS_PER_PASS = 256 * 224 * 224
-CUDA_LARGEST_BATCH = 1024
+__all__ = ["Call", "Ensemble", "EnsembleOutput", "ModelPool", "choose_device", "load_members"]
+
 OUT_OF_MEMORY_NOTE = "ran on the CPU after the GPU ran out of memory"
 
 
-def choose_device(name: str | None = None) -> torch.device:
-    """Return the device to compute on: the one named, else CUDA where there is one, else the CPU.
-
-    Raises
-    ------
-    PredictionError
-        When the named device is unknown or not in this machine.
-    """
-    if name in {None, "", "auto"}:
-        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-    kind, _, index = str(name).partition(":")
-    if kind not in {"cpu", "cuda"} or (index and not index.isdecimal()) or (kind == "cpu" and index):
-        raise PredictionError(f"unknown device {str(name)[:32]!r}", remedy="use auto, cpu, cuda or cuda:N")
-    if kind == "cuda" and not int(index or 0) < torch.cuda.device_count():
-        raise PredictionError(f"this machine has no device {name!r}", remedy="use --device cpu")
-    return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device("cpu")
-
-
-def batch_size(shape: Sequence[int], device: torch.device) -> int:
-    """Return how many inputs of a spatial shape go through a network at once.
-
-    On a CPU this keeps activations in cache: 12 at 224x224, 37 at 112x144, 64 at 96x96 and below.
-    """
-    on_cpu = device.type == "cpu"
-    budget = CPU_PIXELS_PER_PASS if on_cpu else CUDA_PIXELS_PER_PASS
-    return max(1, min(budget // prod(shape), CPU_LARGEST_BATCH if on_cpu else CUDA_LARGEST_BATCH))
-
-
 @dataclass(frozen=True, eq=False)
-class Engine:
-    """The members as they are run on one device.
+class EnsembleOutput:
+    """What an ensemble gave for a batch of n.
 
     Attributes
     ----------
-    members : tuple of torch.nn.Module
-        Folded on the CPU, channels-last for images.
-    device : torch.device
+    logits : Tensor
+        float32 ``(members, views, n, k)`` on the CPU.
+    features : Tensor or None
+        float32 ``(members, n, d)`` of the unflipped batch, on the CPU; None where they were not
+        asked for or the members have none.
     """
 
-    members: tuple[nn.Module, ...]
-    device: torch.device
-
-    @property
-    def precision(self) -> str:
-        """``float32``, or ``float16 mixed`` on CUDA."""
-        return "float16 mixed" if self.device.type == "cuda" else "float32"
-
-    def run(self, member: int, function: str, batch: Tensor) -> object:
-        """Call one member's function on a batch and return whatever it returns."""
-        batch = batch.to(self.device)
-        if batch.ndim == 4:
-            batch = batch.contiguous(memory_format=torch.channels_last)
-        mixed = self.device.type == "cuda"
-        with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.float16, enabled=mixed):
-            output = getattr(self.members[member], function)(batch)
-        return output.float().cpu() if isinstance(output, Tensor) and output.is_floating_point() else output
+    logits: Tensor
+    features: Tensor | None = None
 
 
-def make_engine(plugin: Plugin, members: Sequence[nn.Module], device: torch.device) -> Engine:
-    """Prepare members for fast forward passes on a device; the members themselves are not changed."""
-    spec = plugin.manifest.input
-    example = torch.rand((2, spec.channels, *spec.shape), generator=torch.Generator().manual_seed(0))
-    with contained(plugin, "forward"):
-        ready = [folded(member, example) if device.type == "cpu" else copy.deepcopy(member) for member in members]
-    ready = [copy.deepcopy(member) if member in members else member for member in ready]
-    if len(spec.shape) == 2:
-        ready = [member.to(memory_format=torch.channels_last) for member in ready]  # type: ignore[call-overload]
-    return Engine(tuple(member.to(device).eval().requires_grad_(False) for member in ready), device)
+@dataclass(frozen=True)
+class Call:
+    """Which function of the members to run, the width of each of its outputs, and when to stop."""
+
+    function: str
+    widths: tuple[int | None, ...]
+    cancelled: Callable[[], bool] | None = None
 
 
 class Ensemble:
@@ -175,11 +122,7 @@ class Ensemble:
         JobCancelledError
             When ``cancelled`` says so.
         """
-        self._check_batch(batch)
-        n, k = len(batch), len(self.plugin.manifest.labels)
-        views = torch.cat([view_of(batch, view) for view in self.views])
-        out = self._all_members("forward", views, cancelled, k)
-        return out.reshape(len(self.members), len(self.views), n, k)
+        return self.forward(batch, cancelled=cancelled).logits
 
     def features(self, batch: Tensor, *, cancelled: Callable[[], bool] | None = None) -> Tensor:
         """Return the members' penultimate features of a batch, unflipped.
@@ -197,7 +140,34 @@ class Ensemble:
         if not self.has_features:
             raise PredictionError(f"{self.plugin.label}: the model has no forward_features")
         self._check_batch(batch)
-        return self._all_members("forward_features", batch, cancelled, None)
+        return self._all_members(Call("forward_features", (None,), cancelled), batch)[0]
+
+    def forward(
+        self, batch: Tensor, *, with_features: bool = False, cancelled: Callable[[], bool] | None = None
+    ) -> EnsembleOutput:
+        """Return logits and, on request, features; in one pass where the members offer ``forward_with_features``.
+
+        Raises
+        ------
+        PluginError, PredictionError, JobCancelledError
+            As for ``logits``.
+        """
+        self._check_batch(batch)
+        n, k = len(batch), len(self.plugin.manifest.labels)
+        one_pass = (
+            with_features
+            and "identity" in self.views
+            and all(hasattr(member, "forward_with_features") for member in self.members)
+        )
+        function, widths = ("forward_with_features", (k, None)) if one_pass else ("forward", (k,))
+        views = torch.cat([view_of(batch, view) for view in self.views])
+        logits, *rest = self._all_members(Call(function, widths, cancelled), views)
+        logits = logits.reshape(len(self.members), len(self.views), n, k)
+        if rest:
+            first = self.views.index("identity") * n
+            return EnsembleOutput(logits, rest[0][:, first : first + n])
+        wanted = with_features and self.has_features
+        return EnsembleOutput(logits, self.features(batch, cancelled=cancelled) if wanted else None)
 
     def explain_members(self) -> tuple[nn.Module, ...]:
         """Return own copies of the members, safe to hook and differentiate beside other threads."""
@@ -212,15 +182,13 @@ class Ensemble:
         if not torch.isfinite(batch).all():
             raise PredictionError(f"{self.plugin.label}: the input holds NaN or infinite values")
 
-    def _all_members(
-        self, function: str, batch: Tensor, cancelled: Callable[[], bool] | None, width: int | None
-    ) -> Tensor:
+    def _all_members(self, call: Call, batch: Tensor) -> tuple[Tensor, ...]:
         with self.lock:
             try:
-                return self._run(function, batch, cancelled, width)
+                return self._run(call, batch)
             except torch.OutOfMemoryError:
                 self._fall_back_to_cpu()
-                return self._run(function, batch, cancelled, width)
+                return self._run(call, batch)
 
     def _fall_back_to_cpu(self) -> None:
         if self._engine.device.type == "cpu":
@@ -229,63 +197,28 @@ class Ensemble:
         self._notes.append(OUT_OF_MEMORY_NOTE)
         torch.cuda.empty_cache()
 
-    def _run(self, function: str, batch: Tensor, cancelled: Callable[[], bool] | None, width: int | None) -> Tensor:
+    def _run(self, call: Call, batch: Tensor) -> tuple[Tensor, ...]:
+        """Run every member on a batch in parts; per output of the call, ``(members, n, width)``."""
         size = batch_size(self.plugin.manifest.input.shape, self._engine.device)
-        outputs = []
+        per_member = []
         for member in range(len(self.members)):
-            parts = [self._pass(function, member, part, cancelled, width) for part in torch.split(batch, size)]
-            outputs.append(torch.cat(parts))
-        if len({tuple(output.shape) for output in outputs}) != 1:
+            parts = [self._pass(call, member, part) for part in torch.split(batch, size)]
+            per_member.append([torch.cat(pieces) for pieces in zip(*parts, strict=True)])
+        if len({tuple(tuple(output.shape) for output in outputs) for outputs in per_member}) != 1:
             raise PluginError(f"{self.plugin.label}: the members return outputs of different shapes")
-        return torch.stack(outputs)
+        return tuple(torch.stack(outputs) for outputs in zip(*per_member, strict=True))
 
-    def _pass(
-        self, function: str, member: int, part: Tensor, cancelled: Callable[[], bool] | None, width: int | None
-    ) -> Tensor:
-        if cancelled is not None and cancelled():
+    def _pass(self, call: Call, member: int, part: Tensor) -> tuple[Tensor, ...]:
+        if call.cancelled is not None and call.cancelled():
             raise JobCancelledError("the job was cancelled")
-        with contained(self.plugin, function, passing=(torch.OutOfMemoryError,)):
-            output = self._engine.run(member, function, part)
-        return check_output(self.plugin, output, len(part), width)
-
-
-def check_output(plugin: Plugin, output: object, n: int, width: int | None) -> Tensor:
-    """Return a network's output if it is what plugin.toml promises.
-
-    Parameters
-    ----------
-    plugin : Plugin
-    output : object
-        What the network returned for a batch of ``n``.
-    n : int
-    width : int or None
-        Numbers per input: one per label; None for features of any width.
-
-    Raises
-    ------
-    PluginError
-        On another type or shape.
-    PredictionError
-        On NaN or infinite values.
-    """
-    if not isinstance(output, Tensor) or not output.is_floating_point():
-        raise PluginError(f"{plugin.label}: the network returned {type(output).__name__[:64]}, not a float tensor")
-    if output.ndim != 2 or len(output) != n or (width is not None and output.shape[1] != width):
-        declared = f"plugin.toml declares {width} labels" if width is not None else "features are one row per input"
-        shown = (1, *output.shape[1:]) if output.ndim and len(output) == n else tuple(output.shape)
-        raise PluginError(f"{plugin.label}: output shape {tuple(shown)}, but {declared}")
-    if not torch.isfinite(output).all():
-        raise PredictionError(
-            f"{plugin.label}: the network returned NaN or infinite values; no score is given",
-            remedy="tell whoever maintains the plugin",
+        with contained(self.plugin, call.function, passing=(torch.OutOfMemoryError,)):
+            output = self._engine.run(member, call.function, part)
+        outputs = output if isinstance(output, tuple) and len(call.widths) > 1 else (output,)
+        if len(outputs) != len(call.widths):
+            raise PluginError(f"{self.plugin.label}: {call.function} must return {len(call.widths)} tensors")
+        return tuple(
+            check_output(self.plugin, out, len(part), width) for out, width in zip(outputs, call.widths, strict=True)
         )
-    return output
-
-
-def view_of(batch: Tensor, view: View) -> Tensor:
-    """Return a batch ``(n, C, ..., H, W)`` as a test-time view sees it."""
-    axes = VIEW_AXES[view]
-    return batch.flip(axes) if axes else batch
 
 
 def load_members(plugin: Plugin, device: torch.device) -> Ensemble:

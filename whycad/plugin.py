@@ -14,43 +14,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from whycad.errors import GeometryError, PluginError, WhyCadError
 from whycad.manifest import Manifest, load_manifest
+from whycad.phantom import PhantomCase
 from whycad.types import ModelInput, Region, Study
 
 if TYPE_CHECKING:
     from torch import nn
 
 _IMPORT_LOCK = threading.RLock()
-
-
-class PhantomCase(Protocol):
-    """A simulated case with its known answer."""
-
-    @property
-    def study(self) -> Study:
-        """The simulated image."""
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """Where the finding is, on the study's spatial grid."""
-
-    @property
-    def label(self) -> str:
-        """Code of the true label."""
-
-    @property
-    def name(self) -> str:
-        """Short name for a picker."""
-
-    @property
-    def description(self) -> str:
-        """What was simulated, in a sentence."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,140 @@
+"""One network on one device: choice of device, batch size, precision, views, and a check of what comes out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from whycad.errors import PluginError, PredictionError
+from whycad.folding import folded
+from whycad.manifest import View
+from whycad.plugin import Plugin, contained
+
+VIEW_AXES: dict[View, tuple[int, ...]] = {
+    "identity": (),
+    "flip_rows": (-2,),
+    "flip_columns": (-1,),
+    "flip_both": (-2, -1),
+}
+CPU_PIXELS_PER_PASS = 12 * 224 * 224
+CPU_LARGEST_BATCH = 64
+CUDA_PIXELS_PER_PASS = 256 * 224 * 224
+CUDA_LARGEST_BATCH = 1024
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """Return the device to compute on: the one named, else CUDA where there is one, else the CPU.
+
+    Raises
+    ------
+    PredictionError
+        When the named device is unknown or not in this machine.
+    """
+    if name in {None, "", "auto"}:
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    kind, _, index = str(name).partition(":")
+    if kind not in {"cpu", "cuda"} or (index and not index.isdecimal()) or (kind == "cpu" and index):
+        raise PredictionError(f"unknown device {str(name)[:32]!r}", remedy="use auto, cpu, cuda or cuda:N")
+    if kind == "cuda" and not int(index or 0) < torch.cuda.device_count():
+        raise PredictionError(f"this machine has no device {name!r}", remedy="use --device cpu")
+    return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device("cpu")
+
+
+def batch_size(shape: Sequence[int], device: torch.device) -> int:
+    """Return how many inputs of a spatial shape go through a network at once.
+
+    On a CPU this keeps activations in cache: 12 at 224x224, 37 at 112x144, 64 at 96x96 and below.
+    """
+    on_cpu = device.type == "cpu"
+    budget = CPU_PIXELS_PER_PASS if on_cpu else CUDA_PIXELS_PER_PASS
+    return max(1, min(budget // prod(shape), CPU_LARGEST_BATCH if on_cpu else CUDA_LARGEST_BATCH))
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """The members as they are run on one device.
+
+    Attributes
+    ----------
+    members : tuple of torch.nn.Module
+        Folded on the CPU, channels-last for images.
+    device : torch.device
+    """
+
+    members: tuple[nn.Module, ...]
+    device: torch.device
+
+    @property
+    def precision(self) -> str:
+        """``float32``, or ``float16 mixed`` on CUDA."""
+        return "float16 mixed" if self.device.type == "cuda" else "float32"
+
+    def run(self, member: int, function: str, batch: Tensor) -> object:
+        """Call one member's function on a batch and return whatever it returns."""
+        batch = batch.to(self.device)
+        if batch.ndim == 4:
+            batch = batch.contiguous(memory_format=torch.channels_last)
+        mixed = self.device.type == "cuda"
+        with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.float16, enabled=mixed):
+            output = getattr(self.members[member], function)(batch)
+        return tuple(_to_cpu(part) for part in output) if isinstance(output, tuple) else _to_cpu(output)
+
+
+def _to_cpu(output: object) -> object:
+    return output.float().cpu() if isinstance(output, Tensor) and output.is_floating_point() else output
+
+
+def make_engine(plugin: Plugin, members: Sequence[nn.Module], device: torch.device) -> Engine:
+    """Prepare members for fast forward passes on a device; the members themselves are not changed."""
+    spec = plugin.manifest.input
+    example = torch.rand((2, spec.channels, *spec.shape), generator=torch.Generator().manual_seed(0))
+    with contained(plugin, "forward"):
+        ready = [folded(member, example) if device.type == "cpu" else copy.deepcopy(member) for member in members]
+    ready = [copy.deepcopy(member) if member in members else member for member in ready]
+    if len(spec.shape) == 2:
+        ready = [member.to(memory_format=torch.channels_last) for member in ready]  # type: ignore[call-overload]
+    return Engine(tuple(member.to(device).eval().requires_grad_(False) for member in ready), device)
+
+
+def check_output(plugin: Plugin, output: object, n: int, width: int | None) -> Tensor:
+    """Return a network's output if it is what plugin.toml promises.
+
+    Parameters
+    ----------
+    plugin : Plugin
+    output : object
+        What the network returned for a batch of ``n``.
+    n : int
+    width : int or None
+        Numbers per input: one per label; None for features of any width.
+
+    Raises
+    ------
+    PluginError
+        On another type or shape.
+    PredictionError
+        On NaN or infinite values.
+    """
+    if not isinstance(output, Tensor) or not output.is_floating_point():
+        raise PluginError(f"{plugin.label}: the network returned {type(output).__name__[:64]}, not a float tensor")
+    if output.ndim != 2 or len(output) != n or (width is not None and output.shape[1] != width):
+        declared = f"plugin.toml declares {width} labels" if width is not None else "features are one row per input"
+        shown = (1, *output.shape[1:]) if output.ndim and len(output) == n else tuple(output.shape)
+        raise PluginError(f"{plugin.label}: output shape {tuple(shown)}, but {declared}")
+    if not torch.isfinite(output).all():
+        raise PredictionError(
+            f"{plugin.label}: the network returned NaN or infinite values; no score is given",
+            remedy="tell whoever maintains the plugin",
+        )
+    return output
+
+
+def view_of(batch: Tensor, view: View) -> Tensor:
+    """Return a batch ``(n, C, ..., H, W)`` as a test-time view sees it."""
+    axes = VIEW_AXES[view]
+    return batch.flip(axes) if axes else batch

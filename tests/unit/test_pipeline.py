@@ -1,0 +1,151 @@
+"""``analyse`` from study to result, and ``predict_batch`` that loses no case."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from whycad.errors import JobCancelledError, ManifestError, PluginError
+from whycad.pipeline import Hooks, analyse, predict_batch
+from whycad.result_io import load_result, results_equal, save_result
+from whycad.testing.calibration import write_calibrated_plugin
+from whycad.testing.plugins import TinyPlugin, make_study, write_plugin
+from whycad.types import AnalysisRequest, DecisionKind, Prediction
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory):
+    return write_calibrated_plugin(tmp_path_factory.mktemp("plugins"))
+
+
+@pytest.fixture(scope="module")
+def ensemble(plugin):
+    import torch
+
+    from whycad.inference import load_members
+
+    return load_members(plugin, torch.device("cpu"))
+
+
+def test_a_result_holds_prediction_maps_and_provenance(plugin, ensemble, tmp_path):
+    study = make_study()
+    request = AnalysisRequest(explain=("gradcam", "ig"), seed=5)
+    result = analyse(study, plugin, request, ensemble=ensemble)
+    assert result.prediction.probabilities.sum() == pytest.approx(1, abs=1e-5)
+    assert [a.method for a in result.attributions] == ["gradcam", "ig"]
+    assert all(a.map.shape == study.spatial_shape for a in result.attributions)
+    assert {a.target for a in result.attributions} == {result.prediction.predicted}
+    assert result.provenance.weights_sha256 == plugin.weights_sha256
+    assert result.provenance.calibration_set == "made"
+    save_result(result, tmp_path / "case")
+    assert results_equal(load_result(tmp_path / "case"), result)
+
+
+def test_the_mean_of_the_members_is_the_probability(plugin, ensemble):
+    p = analyse(make_study(), plugin, AnalysisRequest(), ensemble=ensemble).prediction
+    np.testing.assert_allclose(p.member_probabilities.mean(axis=0), p.probabilities, atol=1e-6)
+    assert p.predicted in p.labels
+    assert p.conformal_set
+
+
+def test_the_label_asked_for_is_explained(plugin, ensemble):
+    for code in plugin.manifest.label_codes:
+        request = AnalysisRequest(explain=("ig",), target=code)
+        assert analyse(make_study(), plugin, request, ensemble=ensemble).attributions[0].target == code
+
+
+def test_same_request_same_result(plugin, ensemble):
+    request = AnalysisRequest(explain=("gradcam", "ig", "occlusion"), seed=1)
+    first, second = (analyse(make_study(), plugin, request, ensemble=ensemble) for _ in range(2))
+    stamp = second.provenance.created_utc
+    assert results_equal(replace(first, provenance=replace(first.provenance, created_utc=stamp)), second)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"modality": "CT"}, "modality CT"),
+        ({"pixels": np.full((48, 60, 3), 0.5, np.float32)}, "one flat value"),
+        ({"pixels": np.random.default_rng(0).random((8, 60, 3), dtype=np.float32)}, "smaller than"),
+    ],
+)
+def test_what_the_task_cannot_read_gets_no_score(plugin, ensemble, change, reason):
+    request = AnalysisRequest(explain=("ig",))
+    result = analyse(replace(make_study(), **change), plugin, request, ensemble=ensemble)
+    assert result.prediction.decision.kind is DecisionKind.REJECT
+    assert reason in result.prediction.decision.reasons[0]
+    assert np.isnan(result.prediction.probabilities).all()
+    assert result.prediction.predicted == ""
+    assert result.attributions == ()
+
+
+def test_a_grey_image_gets_no_score_from_a_colour_task(plugin, ensemble):
+    result = analyse(make_study(colour=False), plugin, AnalysisRequest(), ensemble=ensemble)
+    assert result.prediction.decision.kind is DecisionKind.REJECT
+
+
+def test_partial_results_grow_map_by_map(plugin, ensemble):
+    seen = []
+    hooks = Hooks(partial=lambda result: seen.append(len(result.attributions)))
+    analyse(make_study(), plugin, AnalysisRequest(explain=("gradcam", "ig")), ensemble=ensemble, hooks=hooks)
+    assert seen == [0, 1, 2]
+
+
+def test_progress_never_falls_and_ends_at_one(plugin, ensemble):
+    seen = []
+    hooks = Hooks(progress=lambda p: seen.append(p.fraction))
+    analyse(make_study(), plugin, AnalysisRequest(explain=("ig", "lime")), ensemble=ensemble, hooks=hooks)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+
+
+def test_cancelling_stops_the_analysis(plugin, ensemble):
+    hooks = Hooks(cancelled=lambda: True)
+    with pytest.raises(JobCancelledError):
+        analyse(make_study(), plugin, AnalysisRequest(explain=("lime",)), ensemble=ensemble, hooks=hooks)
+
+
+def test_a_method_that_the_task_does_not_offer_is_refused(plugin, ensemble):
+    with pytest.raises(PluginError, match="does not offer"):
+        analyse(make_study(), plugin, AnalysisRequest(explain=("magic",)), ensemble=ensemble)
+
+
+def test_an_unknown_label_is_refused(plugin, ensemble):
+    with pytest.raises(ManifestError, match="has no label"):
+        analyse(make_study(), plugin, AnalysisRequest(explain=("ig",), target="zzz"), ensemble=ensemble)
+
+
+def test_without_calibration_there_are_no_scores(tmp_path):
+    plugin = write_plugin(tmp_path)
+    with pytest.raises(ManifestError, match="not probabilities"):
+        analyse(make_study(), plugin, AnalysisRequest())
+
+
+def test_a_calibration_of_other_weights_is_refused(tmp_path, plugin):
+    other = write_calibrated_plugin(tmp_path, TinyPlugin(n_members=3))
+    other.calibration_path().write_bytes(plugin.calibration_path().read_bytes())
+    with pytest.raises(ManifestError, match="other weights"):
+        analyse(make_study(), other, AnalysisRequest())
+
+
+def test_in_a_batch_each_case_fails_alone(plugin, ensemble):
+    bad = replace(make_study(seed=1), modality="CT")
+    results = predict_batch([make_study(), bad, make_study(seed=2)], plugin, ensemble)
+    assert [isinstance(r, Prediction) for r in results] == [True, True, True]
+    assert results[1].decision.kind is DecisionKind.REJECT
+    alone = predict_batch([make_study(seed=2)], plugin, ensemble)[0]
+    np.testing.assert_allclose(results[2].probabilities, alone.probabilities, atol=1e-5)
+
+
+PREPROCESS_THAT_RAISES = '''
+def preprocess(study, region=None):
+    """Fail."""
+    raise RuntimeError("CANARY^PATIENT")
+'''
+
+
+def test_a_plugin_that_raises_is_named_and_its_words_are_not_quoted(tmp_path):
+    plugin = write_calibrated_plugin(tmp_path, TinyPlugin(id="broken", preprocess=PREPROCESS_THAT_RAISES))
+    with pytest.raises(PluginError, match="'broken'") as caught:
+        analyse(make_study(), plugin, AnalysisRequest())
+    assert "CANARY" not in str(caught.value)

@@ -1,0 +1,89 @@
+"""Grad-CAM (Selvaraju 2017) through captum."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the customary name
+
+from whycad.errors import ExplanationError
+from whycad.explain.base import ExplainOptions, RawMap, Scope, channels_last, check_target, device_of, input_tensors
+from whycad.explain.state import prepared
+from whycad.types import ModelInput
+
+INTERPOLATION = {2: "bilinear", 3: "trilinear"}
+
+
+class GradCam:
+    """Channels of one layer, weighed by the mean gradient of the target's logit; positive part.
+
+    References
+    ----------
+    Selvaraju et al., Grad-CAM: visual explanations from deep networks via gradient-based
+    localization, ICCV 2017.
+    """
+
+    id = "gradcam"
+    name = "Grad-CAM"
+    signed = False
+    scope: Scope = "member"
+
+    def explain(self, model: nn.Module, inputs: ModelInput, target: int, options: ExplainOptions) -> RawMap:
+        """Explain one logit; see ``Explainer.explain``."""
+        options.check_cancelled()
+        image, _ = input_tensors(inputs, device_of(model))
+        layer = layer_named(model, options.gradcam_layer)
+        with prepared(model):
+            cells = _attribute(model, layer, channels_last(image), target)
+        d = image.ndim - 2
+        if cells.ndim != d + 2 or cells.shape[:2] != (1, 1):
+            raise ExplanationError(
+                f"Grad-CAM: the output of layer {options.gradcam_layer!r} is not an image of features",
+                remedy="name a convolutional layer as gradcam_layer in plugin.toml",
+            )
+        grown = F.interpolate(cells, tuple(image.shape[2:]), mode=INTERPOLATION[d], align_corners=False)
+        options.progress(1.0)
+        return RawMap(
+            grown[0, 0].float().cpu().numpy(),
+            {"layer": options.gradcam_layer, "cells": "x".join(str(n) for n in cells.shape[2:])},
+        )
+
+
+def layer_named(model: nn.Module, name: str) -> nn.Module:
+    """Return the submodule with a dotted name.
+
+    Raises
+    ------
+    ExplanationError
+        When the name is empty or the model has no such module.
+    """
+    try:
+        if name:
+            return model.get_submodule(name)
+    except AttributeError:
+        pass
+    raise ExplanationError(
+        f"Grad-CAM: the model has no layer {name[:64]!r}", remedy="set explain.gradcam_layer in plugin.toml"
+    )
+
+
+def _attribute(model: nn.Module, layer: nn.Module, image: Tensor, target: int) -> Tensor:
+    from captum.attr import LayerGradCam
+
+    def logits(batch: Tensor) -> Tensor:
+        output: Tensor = model(batch)
+        check_target(output, target)
+        return output
+
+    try:
+        cells = LayerGradCam(logits, layer).attribute(image, target, relu_attributions=True)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, AssertionError) as error:
+        raise ExplanationError(f"Grad-CAM cannot differentiate this model ({type(error).__name__})") from error
+    if not isinstance(cells, Tensor):
+        raise ExplanationError("Grad-CAM: the layer returns several tensors")
+    return cells.detach()
+
+
+EXPLAINER = GradCam()

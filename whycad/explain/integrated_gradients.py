@@ -1,0 +1,105 @@
+"""Integrated gradients (Sundararajan 2017) through captum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+
+import torch
+from torch import Tensor, nn
+
+from whycad.errors import ExplanationError
+from whycad.explain.base import (
+    ExplainOptions,
+    RawMap,
+    Scope,
+    channels_last,
+    check_target,
+    device_of,
+    fitted_batch,
+    input_tensors,
+)
+from whycad.explain.state import prepared
+from whycad.types import Fidelity, ModelInput
+
+LARGE_DELTA = 0.05
+SMALLEST_CHANGE = 1e-6
+
+
+class IntegratedGradients:
+    """Gradients of the target's logit along the straight path from the baseline, summed over channels.
+
+    References
+    ----------
+    Sundararajan, Taly and Yan, Axiomatic attribution for deep networks, ICML 2017.
+    """
+
+    id = "ig"
+    name = "Integrated gradients"
+    signed = True
+    scope: Scope = "member"
+
+    def explain(self, model: nn.Module, inputs: ModelInput, target: int, options: ExplainOptions) -> RawMap:
+        """Explain one logit; see ``Explainer.explain``."""
+        device = device_of(model)
+        image, baseline = input_tensors(inputs, device)
+        size = options.batch_size or fitted_batch(tuple(image.shape[2:]), device)
+        with prepared(model), torch.no_grad():
+            ends = model(torch.cat([image, baseline]))
+            check_target(ends, target)
+            change = float(ends[0, target] - ends[1, target])
+        with prepared(model):
+            values = _attribute(_watched(model, size, options), image, baseline, target, (options.ig_steps, size))
+        options.progress(1.0)
+        delta = (float(values.sum(dtype=torch.float64)) - change) / max(abs(change), SMALLEST_CHANGE)
+        return RawMap(
+            values[0].sum(dim=0).float().cpu().numpy(),
+            {"steps": options.ig_steps, "rule": "Gauss-Legendre"},
+            Fidelity(convergence_delta=delta, n_samples=options.ig_steps, remarks=delta_remarks(delta)),
+            output_change=change,
+        )
+
+
+def delta_remarks(delta: float) -> tuple[str, ...]:
+    """Return what the reader must know about a relative convergence delta."""
+    if abs(delta) <= LARGE_DELTA:
+        return ()
+    return (f"The map adds up to the change in output only to within {abs(delta):.0%}.",)
+
+
+def _watched(model: nn.Module, size: int, options: ExplainOptions) -> Callable[[Tensor], Tensor]:
+    """Wrap a model so that each pass asks for cancellation and reports progress."""
+    n_passes = ceil(options.ig_steps / size)
+    done = 0
+
+    def logits(batch: Tensor) -> Tensor:
+        nonlocal done
+        options.check_cancelled()
+        options.progress(min(1.0, done / n_passes))
+        done += 1
+        output: Tensor = model(channels_last(batch))
+        return output
+
+    return logits
+
+
+def _attribute(
+    logits: Callable[[Tensor], Tensor], image: Tensor, baseline: Tensor, target: int, steps_and_batch: tuple[int, int]
+) -> Tensor:
+    from captum.attr import IntegratedGradients as CaptumIntegratedGradients
+
+    steps, batch = steps_and_batch
+    try:
+        values: Tensor = CaptumIntegratedGradients(logits).attribute(
+            image, baseline, target, n_steps=steps, internal_batch_size=batch
+        )
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, AssertionError) as error:
+        raise ExplanationError(
+            f"integrated gradients cannot differentiate this model ({type(error).__name__})"
+        ) from error
+    return values.detach()
+
+
+EXPLAINER = IntegratedGradients()

@@ -1,0 +1,86 @@
+"""The path that LIME and occlusion share: hide parts of an image, score what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from whycad.errors import ExplanationError, PredictionError
+from whycad.explain.base import ExplainOptions, device_of, fitted_batch
+from whycad.types import FloatArray
+
+Visible = Callable[[int, int], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Hiding:
+    """An image and what its hidden parts become, both ``(*shape, C)`` on one device."""
+
+    image: Tensor
+    hidden: Tensor
+
+    @classmethod
+    def of(cls, image: FloatArray, hidden: FloatArray, device: torch.device) -> Hiding:
+        """Take both as ``(C, *shape)`` arrays."""
+        channels_innermost = [np.ascontiguousarray(np.moveaxis(a, 0, -1), dtype=np.float32) for a in (image, hidden)]
+        return cls(*(torch.from_numpy(a).to(device) for a in channels_innermost))
+
+
+def scoring_device(model: nn.Module) -> torch.device:
+    """Return where batches are made: the model's ``device`` attribute, else where its parameters are."""
+    device = getattr(model, "device", None)
+    return device if isinstance(device, torch.device) else device_of(model)
+
+
+def score_hidden(
+    model: nn.Module, hiding: Hiding, visible: Visible, n: int, options: ExplainOptions
+) -> NDArray[np.float64]:
+    """Score n versions of an image, batch by batch.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        ``(b, C, *shape)`` to scores ``(b, k)``.
+    hiding : Hiding
+    visible : callable
+        ``visible(start, stop)`` gives, for these versions, a bool tensor ``(b, *shape, C)``,
+        True where the image is shown.
+    n : int
+    options : ExplainOptions
+
+    Returns
+    -------
+    ndarray of float64 (n, k)
+
+    Raises
+    ------
+    ExplanationError
+        When the model's output is not ``(b, k)``.
+    PredictionError
+        When a score is not finite.
+    """
+    size = options.batch_size or fitted_batch(tuple(hiding.image.shape[:-1]), hiding.image.device)
+    scores = []
+    with torch.inference_mode():
+        for start in range(0, n, size):
+            options.check_cancelled()
+            stop = min(n, start + size)
+            # The channels stay innermost in memory: moving the axis makes a channels-last batch for free.
+            batch = torch.where(visible(start, stop), hiding.image, hiding.hidden).movedim(-1, 1)
+            scores.append(_checked(model(batch), stop - start))
+            options.progress(stop / n)
+    return np.concatenate(scores)
+
+
+def _checked(output: object, n: int) -> NDArray[np.float64]:
+    if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != n:
+        raise ExplanationError("the model to explain must return one row of scores per image")
+    scores = output.detach().cpu().numpy().astype(np.float64)
+    if not np.isfinite(scores).all():
+        raise PredictionError("the model returned NaN or infinite values for a perturbed image")
+    return scores

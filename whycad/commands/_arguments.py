@@ -1,0 +1,56 @@
+"""Argument types and output that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from whycad.manifest import Manifest
+
+
+def positive(text: str) -> int:
+    """Parse a whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def level(text: str) -> float:
+    """Parse a nominal coverage between 0.5 and 0.999."""
+    number = float(text)
+    if not 0.5 <= number <= 0.999:
+        raise argparse.ArgumentTypeError("must be between 0.5 and 0.999")
+    return number
+
+
+def codes(text: str) -> tuple[str, ...]:
+    """Parse a list separated by commas, without repeats."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def add_task(parser: argparse.ArgumentParser) -> None:
+    """Add ``--task``."""
+    parser.add_argument("--task", required=True, metavar="T", help="task id, see `whycad tasks`")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``."""
+    parser.add_argument("--device", metavar="D", help="cpu, cuda or cuda:N; automatic by default")
+
+
+def describe(manifest: Manifest, code: str) -> str:
+    """Return a label's name for a reader, or a dash where there is none."""
+    return manifest.label(code).name if code else "-"
+
+
+def say(text: str) -> None:
+    """Write a line to standard output."""
+    sys.stdout.write(f"{text}\n")
+
+
+def warn(text: str) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(f"{text}\n")

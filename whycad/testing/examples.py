@@ -1,0 +1,152 @@
+"""Hand-made results and studies, for tests of whatever shows them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from whycad.manifest import Manifest
+from whycad.types import (
+    AnalysisRequest,
+    AnalysisResult,
+    Attribution,
+    Decision,
+    DecisionKind,
+    EvidenceLevel,
+    Fidelity,
+    FloatArray,
+    OutOfDistribution,
+    Prediction,
+    Provenance,
+    Study,
+    Uncertainty,
+)
+
+
+@dataclass(frozen=True)
+class ExampleOptions:
+    """What an example result says.
+
+    Attributes
+    ----------
+    leading : int
+        Index of the predicted label.
+    probability : float
+        Its probability; the rest is shared.
+    kind : DecisionKind
+    reasons : tuple of str
+    methods : tuple of str
+        Methods with a map for the predicted label.
+    warnings : tuple of str
+    """
+
+    leading: int = 0
+    probability: float = 0.71
+    kind: DecisionKind = DecisionKind.REFER
+    reasons: tuple[str, ...] = ("The set holds what must not be missed: melanoma.",)
+    methods: tuple[str, ...] = ("gradcam", "lime")
+    warnings: tuple[str, ...] = ()
+
+
+def example_study(shape: tuple[int, int] = (60, 80), *, seed: int = 0, simulated: bool = True) -> Study:
+    """Return a small colour study with a dark blob right of and above the centre."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    blob = np.exp(-(((rows - 0.35 * shape[0]) / 12) ** 2) - ((columns - 0.65 * shape[1]) / 14) ** 2)
+    noise = np.random.default_rng(seed).normal(0, 0.01, (*shape, 3))
+    skin = np.array([0.85, 0.65, 0.55]) - 0.6 * blob[..., None]
+    pixels = np.clip(skin + noise, 0, 1).astype(np.float32)
+    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+    facts = {"sex": "female", "age_years": 64.0, "site": "back"}
+    return Study(pixels, "XC", digest, "rgb", metadata=facts, simulated=simulated)
+
+
+def example_result(study: Study, manifest: Manifest, options: ExampleOptions | None = None) -> AnalysisResult:
+    """Return a result for a study, with maps that peak where the study is dark."""
+    options = options or ExampleOptions()
+    refused = options.kind is DecisionKind.REJECT
+    prediction = _refusal(manifest, options) if refused else _prediction(manifest, options)
+    target = manifest.label_codes[options.leading]
+    attributions = () if refused else tuple(_map(study, method, target) for method in options.methods)
+    return AnalysisResult(
+        study_sha256=study.sha256,
+        source_shape=study.spatial_shape,
+        request=AnalysisRequest(explain=options.methods),
+        prediction=prediction,
+        attributions=attributions,
+        measurements=(),
+        provenance=_provenance(manifest),
+        warnings=options.warnings,
+        metadata=dict(study.metadata),
+        simulated=study.simulated,
+    )
+
+
+def _prediction(manifest: Manifest, options: ExampleOptions) -> Prediction:
+    k = len(manifest.labels)
+    probabilities = np.full(k, (1 - options.probability) / (k - 1))
+    probabilities[options.leading] = options.probability
+    spread = np.linspace(-0.08, 0.08, 5)[:, None] * np.where(np.arange(k) == options.leading, 1, -1 / (k - 1))
+    conformal_p = np.where(np.arange(k) == options.leading, 0.8, 0.02)
+    conformal_p[(options.leading + 1) % k] = 0.15
+    labels = manifest.label_codes
+    return Prediction(
+        labels=labels,
+        probabilities=probabilities.astype(np.float32),
+        member_probabilities=np.clip(probabilities + spread, 0, 1).astype(np.float32),
+        predicted=labels[options.leading],
+        conformal_set=tuple(code for code, p in zip(labels, conformal_p, strict=True) if p > 0.1),
+        coverage=0.9,
+        conformal_p=conformal_p.astype(np.float32),
+        uncertainty=Uncertainty(0.57, 0.48, 0.09),
+        out_of_distribution=OutOfDistribution(3.1, 38.0, 9.0, "mahalanobis"),
+        decision=Decision(options.kind, options.reasons),
+        operating_points={point.name: (0.62, 0.2) for point in manifest.operating_points},
+    )
+
+
+def _refusal(manifest: Manifest, options: ExampleOptions) -> Prediction:
+    nothing = np.full(len(manifest.labels), np.nan, np.float32)
+    return Prediction(
+        labels=manifest.label_codes,
+        probabilities=nothing,
+        member_probabilities=np.empty((0, len(manifest.labels)), np.float32),
+        predicted="",
+        conformal_set=(),
+        coverage=0.9,
+        conformal_p=nothing,
+        uncertainty=Uncertainty(float("nan"), float("nan"), float("nan")),
+        out_of_distribution=None,
+        decision=Decision(options.kind, options.reasons),
+    )
+
+
+def _map(study: Study, method: str, target: str) -> Attribution:
+    grey: FloatArray = np.asarray(study.pixels.mean(axis=-1), np.float32)
+    signed = method in ("ig", "lime", "occlusion")
+    values = np.median(grey) - grey
+    fidelity = Fidelity(n_samples=200, local_r2=0.81 if method == "lime" else None)
+    return Attribution(
+        method=method,
+        target=target,
+        map=np.asarray(values if signed else np.clip(values, 0, None), np.float32),
+        signed=signed,
+        parameters={"samples": 200},
+        fidelity=fidelity,
+    )
+
+
+def _provenance(manifest: Manifest) -> Provenance:
+    return Provenance(
+        plugin_id=manifest.id,
+        plugin_version=manifest.version,
+        weights_sha256="0" * 64,
+        code_version="0.1.0",
+        device="cpu",
+        precision="float32",
+        evidence_level=EvidenceLevel.REAL,
+        created_utc="2026-01-01T00:00:00+00:00",
+        seed=0,
+        calibration_set="example set",
+    )

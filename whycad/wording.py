@@ -1,0 +1,187 @@
+"""Numbers in the reader's words; the app and the written report say the same."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from typing import Literal
+
+from whycad.manifest import Manifest
+from whycad.performance import ClassFigures, Performance
+from whycad.types import AnalysisResult, DecisionKind, MetadataValue, Prediction
+
+NOTICE = "Research and education only, not for clinical use"
+SIMULATED = "Simulated: this image or the model's training data was made by a program, not taken from a patient."
+NOT_ESTABLISHED = "not established"
+METHOD_NAMES = {"gradcam": "Grad-CAM", "ig": "Integrated gradients", "occlusion": "Occlusion", "lime": "LIME"}
+SITES = ("site", "body_part", "anatomic_site")
+
+Level = Literal["low", "moderate", "high"]
+# Shares of the largest possible entropy, ln k. They only choose a word; no decision depends on them.
+AMBIGUITY_LEVELS = (0.20, 0.50)
+DISAGREEMENT_LEVELS = (0.03, 0.10)
+
+
+def method_name(method: str) -> str:
+    """Return a method's name for the reader."""
+    return METHOD_NAMES.get(method, method)
+
+
+def percent(value: float) -> str:
+    """Return a share as ``71 %``; one decimal below 10 %, never a bare 0 or 100 for what is neither."""
+    if not math.isfinite(value):
+        return "no score"
+    number = 100 * value
+    if 0 < number < 0.1:
+        return "< 0.1 %"
+    if 99.9 < number < 100:
+        return "> 99.9 %"
+    digits = 1 if number < 10 or number > 99 else 0
+    text = f"{number:.{digits}f}"
+    return f"{text.removesuffix('.0')} %"
+
+
+def share_with_interval(figures: ClassFigures | None) -> str:
+    """Return ``74 % (62 to 84)``, or that it is not established."""
+    if figures is None or not figures.established or figures.sensitivity is None or figures.interval is None:
+        few = "" if figures is None else f" ({figures.n} cases)"
+        return f"{NOT_ESTABLISHED}{few}"
+    low, high = figures.interval
+    return f"{100 * figures.sensitivity:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def has_score(prediction: Prediction) -> bool:
+    """Whether the model gave numbers at all."""
+    return bool(prediction.predicted) and all(math.isfinite(p) for p in prediction.probabilities)
+
+
+def decision_headline(kind: DecisionKind) -> str:
+    """Return what the reader is told to do."""
+    return {
+        DecisionKind.REPORT: "No reason found to refer",
+        DecisionKind.REFER: "Refer to a specialist",
+        DecisionKind.REJECT: "No answer for this image",
+    }[kind]
+
+
+def _level(share: float, bounds: tuple[float, float]) -> Level:
+    if share < bounds[0]:
+        return "low"
+    return "moderate" if share < bounds[1] else "high"
+
+
+def ambiguity(prediction: Prediction) -> tuple[float, Level]:
+    """Return the aleatoric share of the largest possible entropy, and a word for it."""
+    share = prediction.uncertainty.aleatoric / math.log(len(prediction.labels))
+    return share, _level(share, AMBIGUITY_LEVELS)
+
+
+def disagreement(prediction: Prediction) -> tuple[float, Level]:
+    """Return the epistemic share of the largest possible entropy, and a word for it."""
+    share = prediction.uncertainty.epistemic / math.log(len(prediction.labels))
+    return share, _level(share, DISAGREEMENT_LEVELS)
+
+
+def uncertainty_sentence(prediction: Prediction) -> str:
+    """Say where the uncertainty comes from."""
+    ambiguous, disputed = ambiguity(prediction)[1], disagreement(prediction)[1]
+    if disputed == "high":
+        return "The members disagree: the model has not learned enough to settle this image."
+    if ambiguous == "high":
+        return "The image is ambiguous: every member finds it hard, and more training would not help much."
+    if "moderate" in (ambiguous, disputed):
+        return (
+            "There is some doubt, most of it from the image itself."
+            if ambiguous != "low"
+            else ("The members differ a little; the image itself looks clear to them.")
+        )
+    return "The image looks clear to the model and its members agree. That is not the same as being right."
+
+
+def member_range(prediction: Prediction, code: str) -> tuple[float, float]:
+    """Return the lowest and highest probability that a member gives a label."""
+    column = prediction.member_probabilities[:, prediction.labels.index(code)]
+    return float(column.min()), float(column.max())
+
+
+def members_text(prediction: Prediction, code: str) -> str:
+    """Return ``members 58 to 80 %``."""
+    if len(prediction.member_probabilities) < 2:
+        return "one member"
+    low, high = member_range(prediction, code)
+    return f"members {100 * low:.0f} to {100 * high:.0f} %"
+
+
+def likeness_text(prediction: Prediction) -> str:
+    """Say how like the training images the image is."""
+    gate = prediction.out_of_distribution
+    if gate is None:
+        return NOT_ESTABLISHED
+    yes = "yes" if gate.score <= gate.threshold else "no"
+    return f"{yes}, stranger than {gate.percentile:.0f} %"
+
+
+def set_at(prediction: Prediction, coverage: float) -> tuple[str, ...]:
+    """Return the conformal set at another level, from the stored p-values."""
+    if not has_score(prediction):
+        return ()
+    level = round(1.0 - coverage, 12)
+    leading = prediction.labels[int(prediction.probabilities.argmax())]
+    pairs = zip(prediction.labels, prediction.conformal_p, strict=True)
+    # p-values were computed in double precision and stored in single: 0.1 must stay on its side.
+    return tuple(code for code, p in pairs if round(float(p), 7) > level or code == leading)
+
+
+def ranked(prediction: Prediction) -> tuple[str, ...]:
+    """Return the label codes from most to least probable."""
+    order = sorted(range(len(prediction.labels)), key=lambda i: -float(prediction.probabilities[i]))
+    return tuple(prediction.labels[i] for i in order)
+
+
+def names(codes: Sequence[str], manifest: Manifest) -> str:
+    """Return label names joined by commas."""
+    return ", ".join(manifest.label(code).name for code in codes) or "none"
+
+
+def training_count(code: str, performance: Performance) -> str:
+    """Return ``767 of 6,980``, or that it is not established."""
+    if code not in performance.training_counts:
+        return NOT_ESTABLISHED
+    return f"{performance.training_counts[code]:,} of {performance.training_total:,}"
+
+
+def leading_reason(result: AnalysisResult, manifest: Manifest) -> str:
+    """Say so where the decision rule leads with a label that is not the most probable one."""
+    prediction = result.prediction
+    if not has_score(prediction):
+        return ""
+    top = ranked(prediction)[0]
+    if top == prediction.predicted:
+        return ""
+    return (
+        f"{manifest.label(top).name} is the most probable, at {percent(prediction.probability(top))}; "
+        "the task's rule leads with the rarer diagnosis so that it is not missed."
+    )
+
+
+def printable(text: object, limit: int = 200) -> str:
+    """Return one line; control, format and direction characters show as their code points."""
+    kept = []
+    for character in str(text)[: 4 * limit]:
+        if character.isspace():
+            kept.append(" ")
+        elif unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn"):
+            kept.append(f"\\u{ord(character):04x}")
+        else:
+            kept.append(character)
+    line = " ".join("".join(kept).split())
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def metadata_words(name: str, value: MetadataValue) -> tuple[str, str]:
+    """Return a metadata field and its value for the reader."""
+    title = {"age_years": "Age", "sex": "Sex", "site": "Body site"}.get(name, name.replace("_", " ").capitalize())
+    if name == "age_years" and isinstance(value, int | float):
+        return title, f"{value:.0f} years"
+    return printable(title, 60), printable(value, 120)

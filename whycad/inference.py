@@ -98,7 +98,9 @@ class Ensemble:
         """Whether every member has ``forward_features``."""
         return all(hasattr(member, "forward_features") for member in self.members)
 
-    def logits(self, batch: Tensor, *, cancelled: Callable[[], bool] | None = None) -> Tensor:
+    def logits(
+        self, batch: Tensor, *, cancelled: Callable[[], bool] | None = None, views: Sequence[View] | None = None
+    ) -> Tensor:
         """Run every member on every view of a batch.
 
         Parameters
@@ -107,6 +109,8 @@ class Ensemble:
             ``(n, C, *shape)``, normalised as the plugin's ``preprocess`` does.
         cancelled : callable, optional
             Asked before each pass.
+        views : sequence of str, optional
+            Views to run instead of ``self.views``.
 
         Returns
         -------
@@ -122,7 +126,12 @@ class Ensemble:
         JobCancelledError
             When ``cancelled`` says so.
         """
-        return self.forward(batch, cancelled=cancelled).logits
+        self._check_batch(batch)
+        n, k = len(batch), len(self.plugin.manifest.labels)
+        views = self.views if views is None else views
+        stacked = torch.cat([view_of(batch, view) for view in views])
+        logits = self._all_members(Call("forward", (k,), cancelled), stacked)[0]
+        return logits.reshape(len(self.members), len(views), n, k)
 
     def features(self, batch: Tensor, *, cancelled: Callable[[], bool] | None = None) -> Tensor:
         """Return the members' penultimate features of a batch, unflipped.

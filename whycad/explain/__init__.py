@@ -52,9 +52,9 @@ def explain(
 ) -> Attribution:
     """Explain an ensemble's output for one label on the source grid.
 
-    Gradient methods explain each member's logit on the unflipped image, and maps are averaged;
-    perturbation methods explain the ensemble's mean probability, calibrated where
-    ``options.probabilities`` is given.
+    Gradient methods explain each member's logit, and maps are averaged; perturbation methods
+    explain the members' mean probability, calibrated where ``options.probabilities`` is given.
+    Both see the image unflipped.
 
     Parameters
     ----------
@@ -90,10 +90,11 @@ def explain(
     if explainer.scope == "member":
         raw = _over_members(explainer, ensemble.explain_members(), inputs, target_index, options)
     else:
-        scorer = EnsembleProbabilities(ensemble, options.probabilities)
+        scorer = EnsembleProbabilities(ensemble, options)
         raw = explainer.explain(scorer, inputs, target_index, options)
         calibrated = "calibrated" if options.probabilities is not None else "uncalibrated"
-        raw = replace(raw, parameters={**raw.parameters, "explains": f"{calibrated} probability of the ensemble"})
+        explains = f"{calibrated} mean probability of the members"
+        raw = replace(raw, parameters={**raw.parameters, "explains": explains, "view": "identity"})
     if not np.isfinite(raw.map).all():
         raise ExplanationError(f"{explainer.name} gave NaN or infinite values")
     return Attribution(

@@ -47,7 +47,7 @@ class ExplainOptions:
     gradcam_layer : str
         Dotted name of the module whose output Grad-CAM weighs.
     n_samples : int
-        LIME: perturbed images, the first of them unperturbed.
+        LIME: perturbed images, the first of them unperturbed; 0 is eight per superpixel.
     n_segments : int
         LIME: superpixels wanted; 0 fits the resolution.
     fill : {"baseline", "mean"}
@@ -61,7 +61,7 @@ class ExplainOptions:
     batch_size : int
         Images per forward pass; 0 fits the resolution and device.
     probabilities : callable or None
-        Logits ``(members, views, n, k)`` to probabilities ``(n, k)``; None is the mean softmax.
+        Logits ``(members, 1, n, k)`` to probabilities ``(n, k)``; None is the mean softmax.
         Perturbation methods explain what it returns.
     progress : callable
         Told the fraction done, 0..1.
@@ -71,7 +71,7 @@ class ExplainOptions:
 
     seed: int = 0
     gradcam_layer: str = ""
-    n_samples: int = 1000
+    n_samples: int = 0
     n_segments: int = 0
     fill: Fill = "baseline"
     ig_steps: int = 50

@@ -22,6 +22,7 @@ from whycad.types import Fidelity, FloatArray, MetadataValue, ModelInput
 KERNEL_WIDTH = 0.25
 RIDGE_ALPHA = 1.0
 POOR_R2 = 0.3
+SAMPLES_PER_SEGMENT = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +113,10 @@ def fit_lime(
         When fewer than two samples are asked for or the segments do not fit.
     """
     n_segments = int(segments.max()) + 1
-    if options.n_samples < 2 or segments.shape != image.shape[1:] or segments.min() < 0:
+    n_samples = options.n_samples or SAMPLES_PER_SEGMENT * n_segments
+    if n_samples < 2 or segments.shape != image.shape[1:] or segments.min() < 0:
         raise ExplanationError("LIME needs at least 2 samples and one label from 0 per pixel")
-    masks = draw_masks(options.n_samples, n_segments, options.seed)
+    masks = draw_masks(n_samples, n_segments, options.seed)
     distinct, inverse = unique_rows(masks)
     device = scoring_device(model)
     shown = _SegmentMasks(torch.from_numpy(distinct).to(device), segments, len(image))

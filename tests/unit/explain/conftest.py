@@ -65,18 +65,17 @@ class Quadrant(nn.Module):
 class FakeEnsemble:
     """The interface of ``whycad.inference.Ensemble`` and nothing more."""
 
-    def __init__(self, *members: nn.Module, flips: bool = False) -> None:
+    def __init__(self, *members: nn.Module) -> None:
         self.members = tuple(member.eval() for member in members)
         self.device = torch.device("cpu")
         self.lock = threading.RLock()
-        self.flips = flips
         self.n_images = 0
 
-    def logits(self, batch: Tensor) -> Tensor:
+    def logits(self, batch: Tensor, *, cancelled=None, views=None) -> Tensor:
+        assert tuple(views) == ("identity",)
         self.n_images += len(batch)
-        views = [batch, batch.flip(-1)] if self.flips else [batch]
         with torch.inference_mode(), self.lock:
-            return torch.stack([torch.stack([member(view) for view in views]) for member in self.members]).float()
+            return torch.stack([member(batch)[None] for member in self.members]).float()
 
     def explain_members(self) -> tuple[nn.Module, ...]:
         with self.lock:

@@ -1,0 +1,99 @@
+"""Bytes to Study, by way of a child that can be killed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from whycad.errors import CorruptImageError, DecodeLimitError, ImageTooLargeError
+from whycad.imaging.child import Ending, run_child, worker_command
+from whycad.imaging.handover import INPUT, read_result
+from whycad.imaging.keys import load_key
+from whycad.imaging.limits import Limits
+from whycad.imaging.worker import Request
+from whycad.types import Study
+
+_REASONS = {
+    Ending.TOO_LONG: "Decoding the file took longer than the limit of {limits.wall_s:g} s",
+    Ending.TOO_MUCH_MEMORY: "Decoding the file needed more memory than the limit allows",
+    Ending.DIED: "The decoder was stopped, or broke down, while it read the file",
+    Ending.DONE: "The decoder left no result",
+}
+
+
+def read_study(source: bytes | Path, *, name: str = "", limits: Limits | None = None) -> Study:
+    """Read one DICOM, PNG or JPEG file.
+
+    The file is decoded in a child process within limits of memory and time; a file that makes the
+    child hang or die costs an error, never this process.
+
+    Parameters
+    ----------
+    source : bytes or Path
+        Contents, or where they lie.
+    name : str
+        The client's file name. It is never looked at, kept, written or logged: contents decide,
+        and files are known by their hash.
+    limits : Limits or None
+        Defaults of ``Limits``.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    UnsupportedFormatError
+        If it is not an image of a kind that is read.
+    CorruptImageError
+        If it breaks its own format, or cannot be read at all.
+    ImageTooLargeError
+        If it declares or unpacks to too much.
+    DecodeLimitError
+        If the child was stopped at its limits, or died.
+    StoreError
+        If the key that protects patient ids cannot be had.
+    """
+    del name
+    limits = limits or Limits()
+    data = _contents(source, limits)
+    key = load_key()
+    with tempfile.TemporaryDirectory(prefix="whycad-", ignore_cleanup_errors=True) as place:
+        folder = Path(place)
+        _write_private(folder / INPUT, data)
+        request = Request(folder, key, limits).to_json()
+        ending = run_child(worker_command(request, folder), limits)
+        study = read_result(folder, hashlib.sha256(data).hexdigest(), limits) if ending is Ending.DONE else None
+    if study is None:
+        raise DecodeLimitError(
+            _REASONS[ending].format(limits=limits), remedy="check the file; a smaller image may work"
+        )
+    return study
+
+
+def _contents(source: bytes | Path, limits: Limits) -> bytes:
+    if isinstance(source, bytes):
+        data = source
+    else:
+        try:
+            if not source.is_file():
+                raise OSError
+            with source.open("rb") as file:
+                data = file.read(limits.max_file_bytes + 1)
+        except OSError:
+            raise CorruptImageError(
+                "The file cannot be opened", remedy="check that it exists and may be read"
+            ) from None
+    if len(data) > limits.max_file_bytes:
+        raise ImageTooLargeError(
+            f"The file is larger than the limit of {limits.max_file_bytes >> 20} MB", remedy="open a smaller file"
+        )
+    return data
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)

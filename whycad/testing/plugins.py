@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from whycad.plugin import Plugin, load_plugin
 from whycad.testing.tiny_net import TinyNet
 from whycad.types import Study
+from whycad.uncertainty.calibration import Calibration, CalibrationSource, StoredOperatingPoint
 from whycad.weights import file_sha256
 
 MODEL = '''
@@ -107,8 +108,8 @@ class TinyPlugin:
         More files, by name.
     code : str
         More lines for ``[code]``, such as ``phantom = "phantom:sample_cases"``.
-    calibration : mapping or None
-        Written as ``calibration.json`` and declared.
+    calibrated : bool
+        Whether a plausible ``calibration.json`` for these weights is written and declared.
     """
 
     id: str = "tiny"
@@ -123,7 +124,7 @@ class TinyPlugin:
     preprocess: str = PREPROCESS
     files: Mapping[str, str] = field(default_factory=dict)
     code: str = ""
-    calibration: Mapping[str, object] | None = None
+    calibrated: bool = True
 
     @property
     def channels(self) -> int:
@@ -152,10 +153,38 @@ def write_plugin(parent: Path, spec: TinyPlugin | None = None) -> Plugin:
     _write(folder / "preprocess.py", _fill(spec.preprocess, spec))
     for name, text in spec.files.items():
         _write(folder / name, text)
-    if spec.calibration is not None:
-        _write(folder / "calibration.json", json.dumps(spec.calibration))
     write_manifest(folder, spec, write_weights(folder, spec))
-    return load_plugin(folder)
+    plugin = load_plugin(folder)
+    if spec.calibrated:
+        _write(folder / "calibration.json", make_calibration(plugin).model_dump_json())
+    return plugin
+
+
+def make_calibration(plugin: Plugin) -> Calibration:
+    """Return a plausible calibration for a plugin's labels and weights; fitted on nothing."""
+    codes = plugin.manifest.label_codes
+    k = len(codes)
+    source = CalibrationSource(
+        dataset="invented", selection="none", n=100, n_groups=100, weights_sha256=plugin.weights_sha256
+    )
+    scores = tuple(float(score) for score in np.linspace(0.0, 1.0, 99))
+    points = {
+        point.name: StoredOperatingPoint(
+            threshold=0.5, sensitivity=point.sensitivity, specificity=0.5, n_positive=50, n_negative=50
+        )
+        for point in plugin.manifest.operating_points
+    }
+    return Calibration(
+        source=source,
+        labels=codes,
+        log_prior_shift=(0.0,) * k,
+        temperature=1.0,
+        offset=(0.0,) * k,
+        prior=(1.0 / k,) * k,
+        conformal_scores=dict.fromkeys(codes, scores),
+        epistemic_quantiles=tuple(float(q) for q in np.linspace(0.0, 1.0, 101)),
+        operating_points=points,
+    )
 
 
 def write_weights(folder: Path, spec: TinyPlugin) -> dict[str, str]:
@@ -186,7 +215,7 @@ def write_manifest(folder: Path, spec: TinyPlugin, weights: Mapping[str, str]) -
         shape=list(spec.shape),
         code=spec.code,
         files=files,
-        calibration='\n[calibration]\nfile = "calibration.json"\n' if spec.calibration is not None else "",
+        calibration='\n[calibration]\nfile = "calibration.json"\n' if spec.calibrated else "",
         tta=json.dumps(list(spec.tta)),
     )
     _write(folder / "plugin.toml", text)

@@ -36,6 +36,8 @@ class CropOptions:
     ----------
     smallest, largest : float
         Range of the crop's sides as a share of the image's; the aspect ratio is kept.
+    margin : float
+        The lesion's centroid is drawn evenly over the crop less this share at each edge.
     inside : float
         Share of the lesion's area that must stay inside the crop.
     largest_area : float
@@ -45,9 +47,10 @@ class CropOptions:
     """
 
     smallest: float = 0.5
-    largest: float = 0.85
-    inside: float = 0.9
-    largest_area: float = 0.5
+    largest: float = 0.7
+    margin: float = 0.1
+    inside: float = 0.75
+    largest_area: float = 0.4
     tries: int = 200
 
 
@@ -129,12 +132,17 @@ def random_crop(mask: Mask, rng: np.random.Generator, options: CropOptions) -> B
     """
     height, width = mask.shape
     total = int(mask.sum())
+    centroid = np.argwhere(mask).mean(axis=0) if total else np.zeros(2)
     for _ in range(options.tries if total else 0):
         share = rng.uniform(options.smallest, options.largest)
         h, w = max(1, round(share * height)), max(1, round(share * width))
-        row, column = int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1))
+        row, column = (
+            np.rint(centroid - rng.uniform(options.margin, 1 - options.margin, 2) * (h, w)).astype(int).tolist()
+        )
+        if row < 0 or column < 0 or row + h > height or column + w > width:
+            continue
         kept = int(mask[row : row + h, column : column + w].sum())
-        if kept >= options.inside * total and kept <= options.largest_area * h * w:
+        if options.inside * total <= kept <= options.largest_area * h * w:
             return row, column, row + h, column + w
     return None
 

@@ -130,8 +130,8 @@ def test_a_crop_keeps_aspect_and_most_of_the_lesion(row, column, radius, seed):
     assert 0 <= c0 < c1 <= SHAPE[1]
     assert (r1 - r0) / (c1 - c0) == pytest.approx(SHAPE[0] / SHAPE[1], rel=0.03)
     inside = mask[r0:r1, c0:c1]
-    assert inside.sum() >= 0.9 * mask.sum()
-    assert inside.mean() <= 0.5
+    assert inside.sum() >= 0.75 * mask.sum()
+    assert inside.mean() <= 0.4
 
 
 def test_crops_bring_a_central_lesion_to_many_places():
@@ -142,7 +142,7 @@ def test_crops_bring_a_central_lesion_to_many_places():
         r0, c0, r1, c1 = random_crop(mask, rng, CropOptions())
         places.append(((30 - r0) / (r1 - r0), (40 - c0) / (c1 - c0)))
     spread = np.std(places, axis=0)
-    assert np.all(spread > 0.12)
+    assert np.all(spread > 0.2)
     assert np.all(np.abs(np.mean(places, axis=0) - 0.5) < 0.05)
 
 

@@ -68,4 +68,4 @@ class PredictionTable:
 
 
 def _number(value: float) -> str:
-    return f"{value:.7g}" if math.isfinite(value) else ""
+    return f"{value:.6g}" if math.isfinite(value) else ""

@@ -36,11 +36,12 @@ Painter = Callable[[FloatArray, np.random.Generator, float], Painted]
 
 
 def _shape(image: FloatArray) -> Shape:
-    return (image.shape[0], image.shape[1])
+    height, width = image.shape[:2]
+    return (int(height), int(width))
 
 
 def _scale(image: FloatArray) -> float:
-    return image.shape[1] / REFERENCE_WIDTH
+    return _shape(image)[1] / REFERENCE_WIDTH
 
 
 def _flat(image: FloatArray, colour: tuple[float, float, float]) -> FloatArray:
@@ -58,7 +59,7 @@ def _rounded(rng: np.random.Generator, image: FloatArray) -> tuple[FloatArray, F
 
 
 def _hair(image: FloatArray, rng: np.random.Generator, strength: float) -> Painted:
-    """Dark hairs, mostly in one direction, some curled."""
+    """Lay dark hairs, mostly in one direction, some curled."""
     shape, scale = _shape(image), _scale(image)
     lean = rng.uniform(0, np.pi)
     strokes = []
@@ -109,7 +110,7 @@ def _ruler_ticks(shape: Shape, rng: np.random.Generator) -> tuple[list[Stroke], 
 
 
 def _ruler(image: FloatArray, rng: np.random.Generator, strength: float) -> Painted:
-    """Black ticks of a millimetre scale, numbered in fives."""
+    """Print the black ticks of a millimetre scale, numbered in fives."""
     shape = _shape(image)
     strokes, numbers = _ruler_ticks(shape, rng)
     canvas = Image.fromarray(np.rint(255 * draw_strokes(shape, strokes)).astype(np.uint8))
@@ -121,7 +122,7 @@ def _ruler(image: FloatArray, rng: np.random.Generator, strength: float) -> Pain
 
 
 def _ink(image: FloatArray, rng: np.random.Generator, strength: float) -> Painted:
-    """Strokes of a violet or blue skin marker, streaky, at one side of the image."""
+    """Draw streaky strokes of a violet or blue skin marker at one side of the image."""
     shape, scale = _shape(image), _scale(image)
     colour = ((0.42, 0.22, 0.62), (0.25, 0.30, 0.66), (0.36, 0.20, 0.50))[int(rng.integers(3))]
     strokes = []
@@ -130,16 +131,16 @@ def _ink(image: FloatArray, rng: np.random.Generator, strength: float) -> Painte
         column = shape[1] * (0.5 + side * (0.38 - 0.04 * stroke)) + rng.normal(0, 8) * scale
         start = np.array([shape[0] * rng.uniform(-0.05, 0.2), column])
         path = wander(rng, start, np.pi / 2 + rng.normal(0, 0.15), shape[0] * rng.uniform(0.5, 0.9), 0.04)
-        width = rng.uniform(11, 20) * scale
+        width = rng.uniform(15, 26) * scale
         strokes.append(Stroke(path, width, 0.8 * width))
     lines = ndimage.gaussian_filter(draw_strokes(shape, strokes), 2.0 * scale)
-    grain = 0.75 + 0.18 * smooth_noise(rng, shape, 4 * scale) + 0.15 * smooth_noise(rng, shape, 18 * scale)
+    grain = 0.8 + 0.1 * smooth_noise(rng, shape, 4 * scale) + 0.15 * smooth_noise(rng, shape, 18 * scale)
     alpha = np.clip(lines * grain, 0, 1) * np.float32(0.55 + 0.4 * strength)
     return image * np.asarray(colour, np.float32) * 1.15, alpha
 
 
 def _dark_corner(image: FloatArray, rng: np.random.Generator, strength: float) -> Painted:
-    """The round aperture of the dermatoscope: black outside, a soft violet rim."""
+    """Darken outside the dermatoscope's round aperture, with a soft violet rim."""
     rows, columns = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
     height, width = _shape(image)
     centre = np.array([height, width]) / 2 + rng.normal(0, 0.015, 2) * width
@@ -151,7 +152,7 @@ def _dark_corner(image: FloatArray, rng: np.random.Generator, strength: float) -
 
 
 def _patches(image: FloatArray, rng: np.random.Generator, strength: float) -> Painted:
-    """A round coloured calibration sticker that reaches in from the edge."""
+    """Stick a round coloured calibration patch on, reaching in from the edge."""
     height, width = _shape(image)
     rows, columns = _rounded(rng, image)
     radius = width * (0.12 + 0.12 * strength)
@@ -168,7 +169,7 @@ def _patches(image: FloatArray, rng: np.random.Generator, strength: float) -> Pa
 
 
 def _gel_bubble(image: FloatArray, rng: np.random.Generator, strength: float) -> Painted:
-    """Air bubbles in the immersion gel: dark outline, bright crescent."""
+    """Blow air bubbles into the immersion gel: dark outline, bright crescent."""
     height, width = _shape(image)
     scale = _scale(image)
     painted, cover = image.copy(), np.zeros((height, width), np.float32)
@@ -190,7 +191,7 @@ def _gel_bubble(image: FloatArray, rng: np.random.Generator, strength: float) ->
 
 
 def _gel_border(image: FloatArray, rng: np.random.Generator, strength: float) -> Painted:
-    """The edge of the gel: a wavy bright and dark line, duller and blurred skin beyond it."""
+    """End the gel in a wavy bright and dark line; skin beyond it is duller and blurred."""
     height, width = _shape(image)
     scale = _scale(image)
     rows, columns = _rounded(rng, image)
@@ -267,7 +268,7 @@ def insert(
     painted, cover = PAINTERS[kind](unit, rng, strength)
     mask = cover > LEAST_COVER
     if kind not in SELF_BLENDED:
-        painted = unit + (painted - unit) * np.minimum(cover, 1)[..., None]
+        painted = unit + (painted - unit) * np.clip(cover, 0, 1)[..., None]
     painted = np.clip(painted, 0, 1)
     values = np.rint(painted * 255) if image.dtype == np.uint8 else painted
     return np.where(mask[..., None], values.astype(image.dtype), image), mask

@@ -7,13 +7,12 @@ from scipy import ndimage
 
 from plugins.skin_lesion.phantom_scene import Scene, network, pigment
 from plugins.skin_lesion.phantom_texture import (
-    FloatArray,
     blobs,
     draw_strokes,
-    smooth_noise,
     smoothstep,
     vessel_tree,
 )
+from whycad.types import FloatArray
 
 
 def _arborising_vessels(scene: Scene) -> FloatArray:
@@ -62,8 +61,8 @@ def paint_basal_cell(scene: Scene) -> None:
     layers.melanin += 0.75 * leaf
     layers.deep = np.maximum(layers.deep, 0.4 * leaf)
     layers.blood += np.float32(0.75) * _arborising_vessels(scene)
-    sore = scene.patch(scene.point(0.2, 0.8), 0.16)
-    layers.blood += np.float32(0.6) * sore
+    sore = scene.patch(scene.point(0.2, 0.8), 0.16, ragged=0.2) * smoothstep(scene.grain(9), -1.5, 0.8)
+    layers.blood += np.float32(0.6) * ndimage.gaussian_filter(sore, 1.5 * scene.scale)
     layers.melanin += np.float32(0.25) * sore
 
 
@@ -76,10 +75,10 @@ def paint_dermatofibroma(scene: Scene) -> None:
     layers.melanin += np.float32(0.4 * scene.network) * network(scene, 13, thick=0.16) * rim
     layers.blood += np.float32(rng.uniform(0.14, 0.22)) * cover * (1 + 0.3 * scene.patches(0.5))
     ragged = 0.16 * scene.patches(0.35) + 0.08 * scene.patches(0.12)
-    scar = smoothstep(np.asarray(depth + ragged, np.float32), 0.35, 0.8)
+    scar = smoothstep(np.asarray(depth + ragged, np.float32), 0.2, 0.95)
     tissue = scene.cells(17, jitter=0.3, warp=0.7)
-    streaks = 0.55 + 0.45 * np.exp(-((tissue.wall / 0.3) ** 2)) * smoothstep(scene.grain(20), -1.5, 0.5)
-    layers.white = np.maximum(layers.white, 0.85 * scar * streaks)
+    streaks = 0.6 + 0.4 * np.exp(-((tissue.wall / 0.3) ** 2)) * smoothstep(scene.grain(20), -1.5, 0.5)
+    layers.white = np.maximum(layers.white, 0.8 * scar * ndimage.gaussian_filter(streaks, scene.scale))
     layers.melanin *= 1 - 0.7 * scar
     layers.blood *= 1 - 0.45 * scar
 
@@ -88,7 +87,7 @@ def paint_actinic(scene: Scene) -> None:
     """Strawberry pattern: red pseudo-network around pale follicles; scale, some brown when pigmented."""
     layers, cover, rng = scene.layers, scene.cover, scene.rng
     redness = np.maximum(1 + 0.35 * scene.patches(0.35) + 0.15 * scene.grain(), 0.2)
-    layers.blood += np.float32(rng.uniform(0.15, 0.21)) * cover * redness
+    layers.blood += np.float32(rng.uniform(0.17, 0.23)) * cover * redness
     tissue = scene.cells(rng.uniform(19, 24), jitter=0.24, warp=0.3)
     size = 0.6 + 0.5 * tissue.value
     follicle = (1 - smoothstep(tissue.centre / size, 0.05, 0.42)) * cover * (tissue.value > 0.3)
@@ -99,8 +98,8 @@ def paint_actinic(scene: Scene) -> None:
     brown = 0.3 if scene.pattern == "pigmented" else 0.1
     layers.melanin += pigment(scene, brown, 0.25) * smoothstep(scene.patches(0.4), -0.9, 1.1) * 1.5
     at = scene.patch(scene.point(0.2, 0.8), rng.uniform(0.3, 0.5), 0.5)
-    flakes = smoothstep(scene.grain(12), 0.3, 1.3) * at
-    layers.keratin = np.maximum(layers.keratin, 0.75 * flakes)
+    flakes = smoothstep(scene.grain(16), 0.1, 1.7) * at * smoothstep(scene.grain(5), -1.6, 0.8)
+    layers.keratin = np.maximum(layers.keratin, 0.8 * flakes)
 
 
 def paint_vascular(scene: Scene) -> None:
@@ -110,11 +109,11 @@ def paint_vascular(scene: Scene) -> None:
     ragged = tissue.wall + 0.06 * scene.grain(12)
     lacuna = ndimage.gaussian_filter(smoothstep(ragged, -0.05, 0.55), 1.6 * scene.scale)
     lacuna = 1 - (1 - lacuna) * smoothstep(scene.patches(0.4), -1.3, 0.7)
-    fill = 0.7 + 0.6 * ndimage.gaussian_filter(tissue.value, 2 * scene.scale)
+    fill = 0.7 + 0.6 * ndimage.gaussian_filter(tissue.value, 4 * scene.scale)
     if scene.pattern == "angiokeratoma":
         layers.blood += cover * (0.7 + 0.5 * lacuna * fill)
-        dark = lacuna * smoothstep(tissue.value + 0.25 * scene.patches(0.4), 0.1, 0.6)
-        layers.clot = np.maximum(layers.clot, 0.85 * cover * dark)
+        dark = lacuna * smoothstep(fill + 0.3 * scene.patches(0.4), 0.7, 1.2)
+        layers.clot = np.maximum(layers.clot, 0.8 * cover * dark)
         layers.deep = np.maximum(layers.deep, cover * (0.35 + 0.3 * smoothstep(scene.patches(0.5), 0, 1.5)))
     else:
         layers.blood += (

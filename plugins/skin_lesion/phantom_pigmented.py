@@ -33,12 +33,13 @@ def paint_nevus(scene: Scene) -> None:
 
 
 def _blue_white_veil(scene: Scene) -> None:
-    veil = scene.patch(scene.point(0.15, 0.6), scene.rng.uniform(0.35, 0.55))
+    veil = scene.patch(scene.point(0.3, 0.7), scene.rng.uniform(0.4, 0.6))
+    veil = ndimage.gaussian_filter(veil, 4 * scene.scale) * np.clip(0.85 + 0.2 * scene.grain(24), 0, 1)
     layers = scene.layers
     layers.melanin *= 1 - 0.45 * veil
     layers.blood *= 1 - 0.5 * veil
     layers.deep = np.maximum(layers.deep, 0.68 * veil)
-    layers.white = np.maximum(layers.white, 0.3 * veil * smoothstep(scene.grain(24), -0.5, 2))
+    layers.white = np.maximum(layers.white, 0.35 * veil * smoothstep(scene.grain(24), -0.5, 2))
 
 
 def _regression(scene: Scene) -> None:
@@ -54,7 +55,7 @@ def _streaks(scene: Scene) -> FloatArray:
     """Radial streaks on part of the border."""
     angle, depth = scene.outline.angle, scene.outline.depth
     rays = np.cos(angle * scene.rng.integers(50, 70) + 3 * scene.patches(0.2)) + 0.5 * scene.patches(0.1)
-    side = smoothstep(np.cos(angle - scene.rng.uniform(0, 2 * np.pi)).astype(np.float32), -0.1, 0.5)
+    side = smoothstep(np.cos(angle - scene.rng.uniform(0, 2 * np.pi)).astype(np.float32), 0.1, 0.8)
     return np.asarray(smoothstep(rays.astype(np.float32), 0.0, 0.8) * side * _ring(depth, 0.02, 0.16), np.float32)
 
 
@@ -70,7 +71,7 @@ def paint_melanoma(scene: Scene) -> None:
         blotch = scene.patch(scene.point(0.08, 0.55), rng.uniform(0.22, 0.42), 0.45)
         layers.melanin += np.float32(0.3 + 0.5 * scene.variegation) * blotch * np.clip(1 + 0.25 * scene.grain(), 0, 2)
     dots = scene.spots(_ring(scene.outline.depth, 0.02, 0.3) * cover, 80, (1.5, 5.5), 0.7)
-    layers.melanin += 0.6 * dots + 0.3 * _streaks(scene)
+    layers.melanin += 0.6 * dots + 0.24 * _streaks(scene)
     if scene.pattern == "veil":
         _blue_white_veil(scene)
     else:

@@ -81,14 +81,14 @@ class Scene:
         return found * (self.cover > 0.3)
 
     def point(self, low: float, high: float) -> Points:
-        """A random point of the lesion whose depth lies between ``low`` and ``high``."""
+        """Pick a random point of the lesion whose depth lies between ``low`` and ``high``."""
         depth = self.outline.depth
         weight = ((depth > low) & (depth < high)).astype(np.float32)
         found = scatter(self.rng, weight, 1)
         return found[0] if len(found) else np.asarray(self.outline.centre)
 
     def patch(self, at: Points, size: float, ragged: float = 0.35) -> FloatArray:
-        """A ragged soft patch around ``at``, ``size`` lesion radii wide, inside the lesion."""
+        """Give a ragged soft patch around ``at``, ``size`` lesion radii wide, inside the lesion."""
         r, c = np.ogrid[: self.shape[0], : self.shape[1]]
         distance = np.hypot(r - at[0], c - at[1]) / (size * self.outline.radius)
         edge = distance.astype(np.float32) + np.float32(ragged) * self.patches(0.7 * size)

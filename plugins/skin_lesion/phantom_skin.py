@@ -37,11 +37,11 @@ SKIN_TONES: Mapping[str, Rgb] = {
 # Extinction per unit of density: melanin absorbs less towards red, blood most in the green.
 MELANIN: Rgb = (0.36, 0.82, 1.08)
 DENSE_MELANIN: Rgb = (0.72, 0.88, 0.92)
-BLOOD: Rgb = (0.20, 1.00, 0.62)
-DEEP_PIGMENT: Rgb = (0.36, 0.38, 0.50)
+BLOOD: Rgb = (0.18, 1.00, 0.58)
+DEEP_PIGMENT: Rgb = (0.40, 0.40, 0.50)
 SCAR: Rgb = (0.93, 0.86, 0.88)
-KERATIN: Rgb = (0.93, 0.88, 0.76)
-CLOT: Rgb = (0.13, 0.07, 0.11)
+KERATIN: Rgb = (0.95, 0.89, 0.82)
+CLOT: Rgb = (0.15, 0.10, 0.17)
 DENSE_FROM = 0.85
 
 
@@ -103,14 +103,25 @@ def paint_skin(rng: np.random.Generator, shape: Shape, spec: SkinSpec) -> Layers
     layers.melanin += mottle * np.maximum(patches + 0.3, -1.0)
     flush = 0.6 * smooth_noise(rng, shape, 60 * scale) + 0.4 * fractal_noise(rng, shape, 18 * scale, 3)
     layers.blood += mottle * np.maximum(flush, -1.0) + 0.5 * mottle * capillaries(rng, shape)
-    furrows = smooth_noise(rng, shape, 5 * scale) * smooth_noise(rng, shape, 14 * scale)
-    layers.melanin += np.float32(0.012 + 0.012 * spec.mottling) * furrows
+    layers.melanin += np.float32(0.045 + 0.03 * spec.mottling) * skin_lines(rng, shape)
+    pores = scatter(rng, np.ones(shape, np.float32), 140, apart=14 * scale)
+    dots = blobs(shape, pores, rng.uniform(1.2, 3.0, len(pores)) * scale, softness=0.8)
+    layers.white += np.float32(0.12) * dots
     if spec.freckles:
         at = scatter(rng, np.ones(shape, np.float32), spec.freckles, apart=18 * scale)
         spots = blobs(shape, at, rng.uniform(4, 13, len(at)) * scale, softness=0.6)
         layers.melanin += np.float32(0.22) * spots * smoothstep(1.5 + smooth_noise(rng, shape, 9 * scale), 0, 2)
     layers.blood += surface_vessels(rng, shape, spec.vessels)
     return layers
+
+
+def skin_lines(rng: np.random.Generator, shape: Shape) -> FloatArray:
+    """Give the fine relief of the skin surface, about -1..1: criss-cross furrows of changing depth."""
+    scale = shape[1] / REFERENCE_WIDTH
+    fine, middle = smooth_noise(rng, shape, 4 * scale), smooth_noise(rng, shape, 9 * scale)
+    furrows = np.exp(-((middle / np.float32(0.35)) ** 2)) - 0.5
+    relief = 0.6 * furrows + 0.35 * fine
+    return np.asarray(relief * smoothstep(smooth_noise(rng, shape, 80 * scale), -1.8, 1.0), np.float32)
 
 
 def capillaries(rng: np.random.Generator, shape: Shape) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,10 +57,10 @@ def smoothstep(x: FloatArray, low: float, high: float) -> FloatArray:
 
 def smooth_noise(rng: np.random.Generator, shape: Shape, scale: float) -> FloatArray:
     """Give noise ``(H, W)`` of mean 0 and standard deviation 1 that varies over ``scale`` pixels."""
-    step = max(scale / 2, 1.0)
+    step = max(scale / 3, 1.0)
     height, width = shape[0] / step, shape[1] / step
     grid = rng.standard_normal((math.ceil(height) + 4, math.ceil(width) + 4)).astype(np.float32)
-    grid = ndimage.gaussian_filter(grid, 1.0, mode="wrap")
+    grid = ndimage.gaussian_filter(grid, scale / (2 * step), mode="wrap")
     grid = (grid - grid.mean()) / (grid.std() + 1e-6)
     box = (2.0, 2.0, 2.0 + width, 2.0 + height)
     picture = Image.fromarray(grid).resize(shape[::-1], Image.Resampling.BICUBIC, box=box)
@@ -155,7 +156,7 @@ def draw_strokes(shape: Shape, strokes: Sequence[Stroke]) -> FloatArray:
     pen = ImageDraw.Draw(canvas)
     for stroke in strokes:
         cuts = np.linspace(0, len(stroke.points) - 1, STROKE_PIECES + 1).round().astype(int)
-        for piece, (start, stop) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+        for piece, (start, stop) in enumerate(itertools.pairwise(cuts)):
             part = stroke.width + (stroke.width_end - stroke.width) * piece / max(STROKE_PIECES - 1, 1)
             xy = (stroke.points[start : stop + 1, ::-1] * SUPERSAMPLING).ravel().tolist()
             pen.line(xy, fill=255, width=max(round(part * SUPERSAMPLING), 1), joint="curve")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Sequence
 from typing import IO
 
@@ -11,7 +12,7 @@ from whycad.datasets.source import RowInfo
 from whycad.errors import WhyCadError
 from whycad.types import Prediction
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 SET_SEPARATOR = "|"
 REASON_SEPARATOR = " | "
 
@@ -25,8 +26,8 @@ def columns(codes: Sequence[str]) -> list[str]:
 
 def inert(text: str) -> str:
     """Return a cell's text such that no spreadsheet takes it for a formula, on one line."""
-    guarded = f"'{text}" if text.startswith(FORMULA_STARTS) else text
-    return " ".join(guarded.split("\n")).replace("\r", " ").replace("\x00", "")
+    line = re.sub(r"[\r\n\x00]+", " ", text).strip()
+    return f"'{line}" if line.startswith(FORMULA_STARTS) else line
 
 
 class PredictionTable:

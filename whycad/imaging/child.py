@@ -154,7 +154,10 @@ def _resident(pid: int) -> int:
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
-        process.kill()
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     if process.stdin is not None and not process.stdin.closed:
         process.stdin.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,9 @@ CUT_REMEDY = "check that the copy or download was complete"
 _DECODE_ERRORS = (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError, KeyError, TypeError)
 _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+_STEP = 1 << 20
+# First column and row, and the steps between them, of the seven passes (PNG, 8.2).
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 # EXIF orientation: (transpose, flip rows, flip columns), applied in this order.
 _TURNS = {
     2: (False, False, True),
@@ -47,11 +51,24 @@ class PngHeader:
     height: int
     depth: int
     colour_type: int
+    interlaced: bool
 
     @property
     def channels(self) -> int:
         """Channels of the decoded picture, palettes expanded."""
         return {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}[self.colour_type]
+
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes of the unpacked rows with their filter bytes, over all passes where interlaced."""
+        bits = self.depth * (1 if self.colour_type == 3 else self.channels)
+        passes = _ADAM7 if self.interlaced else ((0, 0, 1, 1),)
+        total = 0
+        for x, y, dx, dy in passes:
+            columns, rows = -((x - self.width) // dx), -((y - self.height) // dy)
+            if columns > 0 and rows > 0:
+                total += rows * (1 + (columns * bits + 7) // 8)
+        return total
 
 
 def read_png(data: bytes, limits: Limits) -> Study:
@@ -78,9 +95,34 @@ def read_png(data: bytes, limits: Limits) -> Study:
 
 
 def _walk_png(data: bytes, limits: Limits, remarks: set[Remark]) -> tuple[PngHeader, bytes]:
-    pos, kept, text_left = len(PNG_MAGIC), [PNG_MAGIC], MAX_TEXT
+    """Return the header, and the file without anything that the pixels do not need."""
+    kept: list[tuple[bytes, bytes]] = []
+    text_left, pos = MAX_TEXT, len(PNG_MAGIC)
     header: PngHeader | None = None
-    while True:
+    for kind, whole in _chunks(data):
+        body = whole[8:-4]
+        if header is None:
+            header = _png_header(kind, body, limits)
+        if kind in (b"zTXt", b"iTXt", b"tEXt", b"iCCP"):
+            text_left = _spend_text(kind, body, text_left)
+        if kind == b"acTL":
+            remarks.add(Remark.ANIMATION)
+        if kind in _NEEDED:
+            kept.append((kind, whole))
+        pos += len(whole)
+    assert header is not None
+    if header.colour_type == 3 and all(kind != b"PLTE" for kind, _ in kept):
+        raise CorruptImageError("The PNG picture lacks its palette")
+    _check_rows([whole[8:-4] for kind, whole in kept if kind == b"IDAT"], header)
+    if data[pos:].strip(b"\x00"):
+        remarks.add(Remark.TRAILING_DATA)
+    return header, PNG_MAGIC + b"".join(whole for _, whole in kept)
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield kind and bytes of each chunk up to IEND, with its checksum checked."""
+    pos, kind = len(PNG_MAGIC), b""
+    while kind != b"IEND":
         if len(data) - pos < 12:
             raise CorruptImageError(CUT, remedy=CUT_REMEDY)
         length, kind = struct.unpack_from(">L4s", data, pos)
@@ -89,20 +131,23 @@ def _walk_png(data: bytes, limits: Limits, remarks: set[Remark]) -> tuple[PngHea
             raise CorruptImageError(CUT, remedy=CUT_REMEDY)
         if zlib.crc32(memoryview(data)[pos + 4 : stop - 4]) != int.from_bytes(data[stop - 4 : stop], "big"):
             raise CorruptImageError("The PNG picture is broken: a checksum is wrong", remedy=CUT_REMEDY)
-        if header is None:
-            header = _png_header(kind, data[pos + 8 : stop - 4], limits)
-        if kind in (b"zTXt", b"iTXt", b"tEXt", b"iCCP"):
-            text_left = _spend_text(kind, data[pos + 8 : stop - 4], text_left)
-        if kind == b"acTL":
-            remarks.add(Remark.ANIMATION)
-        if kind in _NEEDED:
-            kept.append(data[pos:stop])
+        yield kind, data[pos:stop]
         pos = stop
-        if kind == b"IEND":
-            break
-    if data[pos:].strip(b"\x00"):
-        remarks.add(Remark.TRAILING_DATA)
-    return header, b"".join(kept)
+
+
+def _check_rows(parts: list[bytes], header: PngHeader) -> None:
+    """Refuse pixels that inflate to less than the header declares; decoders fill them up silently."""
+    engine, size, needed = zlib.decompressobj(), 0, header.raw_bytes
+    try:
+        for part in parts:
+            rest = part
+            while rest and size < needed and not engine.eof:
+                size += len(engine.decompress(rest, _STEP))
+                rest = engine.unconsumed_tail
+    except zlib.error:
+        raise CorruptImageError("The PNG picture is broken") from None
+    if size < needed:
+        raise CorruptImageError(CUT, remedy=CUT_REMEDY)
 
 
 def _png_header(kind: bytes, body: bytes, limits: Limits) -> PngHeader:
@@ -111,7 +156,7 @@ def _png_header(kind: bytes, body: bytes, limits: Limits) -> PngHeader:
     width, height, depth, colour, method, filters, interlace = struct.unpack(">LLBBBBB", body)
     if depth not in _PNG_DEPTHS.get(colour, ()) or method or filters or interlace > 1 or not (width and height):
         raise CorruptImageError("The header of the PNG picture is broken")
-    header = PngHeader(width, height, depth, colour)
+    header = PngHeader(width, height, depth, colour, bool(interlace))
     check_size(height, width, header.channels, limits)
     return header
 
@@ -202,6 +247,8 @@ def read_jpeg(data: bytes, limits: Limits) -> Study:
             turn = _orientation(image)
             image.load()
             stored = np.asarray(image)
+    except Image.DecompressionBombError:
+        raise ImageTooLargeError("The JPEG picture declares more pixels than any limit allows") from None
     except UnidentifiedImageError:
         raise CorruptImageError("The JPEG picture is broken") from None
     except _DECODE_ERRORS:

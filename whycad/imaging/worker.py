@@ -69,7 +69,8 @@ def decode(data: bytes, key: bytes, limits: Limits) -> Study:
             return _read(data, key, limits)
         except ImageError:
             raise
-        except (MemoryError, RecursionError):
+        except (MemoryError, RecursionError, ImportError):
+            # Libraries that no longer fit into memory fail as imports.
             raise DecodeLimitError(OUT_OF_MEMORY, remedy="open a smaller image, or raise the limit") from None
         except Exception:  # noqa: BLE001 - the one place where whatever a decoder throws becomes typed; its text may hold patient data
             raise CorruptImageError("The file breaks its format in a way that no reader expects") from None
@@ -88,18 +89,15 @@ def _read(data: bytes, key: bytes, limits: Limits) -> Study:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep libraries from repeating what they read."""
-    loggers = [logging.getLogger(name) for name in ("pydicom", "PIL", "highdicom", "tifffile")]
-    before = [logger.disabled for logger in loggers]
-    for logger in loggers:
-        logger.disabled = True
+    """Keep libraries from repeating what they read; this process has nothing to log."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, state in zip(loggers, before, strict=True):
-            logger.disabled = state
+        logging.disable(before)
 
 
 def apply_limits(limits: Limits) -> None:

@@ -57,6 +57,7 @@ def read(caplog: pytest.LogCaptureFixture) -> Callable[[bytes], Study]:
     caplog.set_level("DEBUG")
 
     def run(data: bytes) -> Study:
+        caplog.clear()
         try:
             study = decode(data, KEY, SMALL)
         except ImageError as error:

@@ -8,6 +8,7 @@ process ends when its parent does.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import queue
 import shutil
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from whycad.inference import ModelPool
 
 PROGRESS_INTERVAL_S = 0.1
+IDLE_S = 1.0
 
 
 class Channel:
@@ -216,6 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     channel = Channel.take_over()
     inbox = Inbox(channel, options.scratch)
     inbox.start()
+    from whycad import pipeline  # noqa: F401 - loaded before the first job, whose clock then runs for itself
     from whycad.inference import ModelPool, choose_device
 
     try:
@@ -228,8 +231,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pool = ModelPool()
     channel.send({"type": "ready", "device": str(device)})
     while True:
-        message = inbox.jobs.get()
+        message = _next_job(inbox)
         run_job(message, JobRun(str(message["job"]), Path(message["folder"]), channel, inbox), pool, device)
+
+
+def _next_job(inbox: Inbox) -> JsonObject:
+    """Wait for a job; use the first idle moment to load what explanations need."""
+    try:
+        return inbox.jobs.get(timeout=IDLE_S)
+    except queue.Empty:
+        importlib.import_module("whycad.explain")
+        return inbox.jobs.get()
 
 
 if __name__ == "__main__":

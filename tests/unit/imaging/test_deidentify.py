@@ -59,7 +59,7 @@ FREE_TEXT = (
 )
 
 
-@pytest.mark.filterwarnings("ignore:Invalid value for VR:UserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("keyword", FREE_TEXT.split())
 def test_no_text_of_a_file_passes(keyword: str, read: Read) -> None:
     for value in ("ZZCANARY", "Zzcanary Wilhelmina", "QX-77013-CANARY"):

@@ -1,1 +1,1 @@
-"""The Streamlit dashboard: the only layer that imports streamlit."""
+"""The app: Streamlit pages over the core, thin on purpose."""

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from whycad.errors import GeometryError
+from whycad.imaging.display import to_uint8
 from whycad.types import Attribution, Study
 
 Picture = NDArray[np.uint8]
@@ -49,24 +51,11 @@ class OverlayStyle:
 
 def base_picture(study: Study) -> Picture:
     """Return a study as the reader sees it first, ``(H, W, 3)``; the middle slice of a volume."""
-    pixels = study.pixels
+    picture = to_uint8(study)
     if study.is_colour:
-        return np.asarray(np.rint(np.clip(pixels, 0, 1) * 255), np.uint8)
-    if pixels.ndim == 3:
-        pixels = pixels[len(pixels) // 2]
-    low, high = _window(study, pixels)
-    grey = np.rint(np.clip((pixels - low) / max(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)
+        return picture
+    grey = picture if picture.ndim == 2 else picture[len(picture) // 2]
     return np.repeat(grey[..., None], 3, axis=2)
-
-
-def _window(study: Study, pixels: NDArray[np.float32]) -> tuple[float, float]:
-    if study.window is not None:
-        centre, width = study.window
-        return centre - width / 2, centre + width / 2
-    if study.unit == "normalised":
-        return 0.0, 1.0
-    low, high = np.nanpercentile(pixels, (0.5, 99.5))
-    return float(low), float(high)
 
 
 def colours(values: NDArray[np.float32], *, signed: bool) -> Picture:
@@ -109,6 +98,28 @@ def png(picture: Picture, *, max_side: int | None = None) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def thumbnail(study: Study, side: int = 240) -> bytes:
+    """Return a small PNG of a study, cropped to 4:3 around its middle."""
+    image = Image.fromarray(base_picture(study))
+    size = (side, side * 3 // 4)
+    return png(np.asarray(ImageOps.fit(image, size, Image.Resampling.LANCZOS), np.uint8))
+
+
+def contact_sheet(study: Study, attributions: Sequence[Attribution], *, max_side: int = 640, gap: int = 8) -> bytes:
+    """Return one PNG: the image, then every map over it, side by side, without words."""
+    pictures = [base_picture(study), *(overlay(study, attribution) for attribution in attributions)]
+    tiles = []
+    for picture in pictures:
+        tile = Image.fromarray(picture)
+        tile.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+        tiles.append(tile)
+    width, height = tiles[0].size
+    sheet = Image.new("RGB", ((width + gap) * len(tiles) - gap, height), "white")
+    for index, tile in enumerate(tiles):
+        sheet.paste(tile, (index * (width + gap), 0))
+    return png(np.asarray(sheet, np.uint8))
 
 
 def data_uri(picture: Picture, *, max_side: int | None = 720) -> str:

@@ -17,6 +17,7 @@ from whycad.types import (
     EvidenceLevel,
     Fidelity,
     FloatArray,
+    MetadataValue,
     OutOfDistribution,
     Prediction,
     Provenance,
@@ -58,7 +59,7 @@ def example_study(shape: tuple[int, int] = (60, 80), *, seed: int = 0, simulated
     skin = np.array([0.85, 0.65, 0.55]) - 0.6 * blob[..., None]
     pixels = np.clip(skin + noise, 0, 1).astype(np.float32)
     digest = hashlib.sha256(pixels.tobytes()).hexdigest()
-    facts = {"sex": "female", "age_years": 64.0, "site": "back"}
+    facts: dict[str, MetadataValue] = {"sex": "female", "age_years": 64.0, "site": "back"}
     return Study(pixels, "XC", digest, "rgb", metadata=facts, simulated=simulated)
 
 

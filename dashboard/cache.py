@@ -1,0 +1,162 @@
+"""What all sessions share: the plugins, the queue, simulated samples, packs. Never a patient's result.
+
+This module alone uses ``st.cache_*``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.packs import PackCases, find_cases
+from dashboard.settings import Settings
+from whycad.errors import JobError, ManifestError, PluginError
+from whycad.jobs import JobQueue, JobSettings
+from whycad.performance import NOTHING, Performance, read_performance
+from whycad.phantom import PhantomCase
+from whycad.plugin import load_plugin
+from whycad.registry import Registry, discover
+from whycad.rendering import thumbnail
+from whycad.uncertainty.calibration import StoredOperatingPoint, read_calibration
+
+
+@st.cache_resource(show_spinner=False)
+def settings() -> Settings:
+    """Return the settings, read once."""
+    return Settings.from_environment()
+
+
+@st.cache_resource(show_spinner=False)
+def registry() -> Registry:
+    """Return the plugins that were there when the app started."""
+    return discover()
+
+
+@st.cache_resource(show_spinner=False)
+def job_queue() -> JobQueue:
+    """Return the one queue, with its workers starting up."""
+    queue = JobQueue(registry(), JobSettings(devices=(settings().device,)))
+    queue.warm_up()
+    return queue
+
+
+@dataclass
+class Desk:
+    """One session's place at the queue.
+
+    Attributes
+    ----------
+    owner : str
+        Secret that the session's jobs belong to.
+    queue : JobQueue
+    jobs : set of str
+        Ids of jobs that have not been taken back.
+    """
+
+    owner: str
+    queue: JobQueue
+    jobs: set[str] = field(default_factory=set)
+
+    def forget(self, job_id: str) -> None:
+        """Cancel a job where it still runs, and drop what is kept of it."""
+        self.jobs.discard(job_id)
+        with contextlib.suppress(JobError):  # it may have been dropped long ago
+            self.queue.forget(job_id, self.owner)
+
+
+def _leave(left: Desk) -> None:
+    for job_id in list(left.jobs):
+        left.forget(job_id)
+
+
+@st.cache_resource(show_spinner=False, scope="session", on_release=_leave)
+def desk() -> Desk:
+    """Return this session's place at the queue; when the session ends, its jobs are stopped."""
+    return Desk(secrets.token_urlsafe(24), job_queue())
+
+
+@dataclass
+class SampleShelf:
+    """A plugin's simulated samples: made once by the model worker, then shared."""
+
+    plugin_id: str
+    owner: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    job_id: str = ""
+    cases: tuple[PhantomCase, ...] = ()
+    thumbnails: tuple[bytes, ...] = ()
+    failed: str = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is nothing more to wait for."""
+        return bool(self.cases or self.failed)
+
+    def poll(self, queue: JobQueue) -> None:
+        """Ask for the samples where nobody has, and take them when they are done."""
+        if self.ready:
+            return
+        try:
+            if not self.job_id:
+                self.job_id = queue.submit_samples(self.plugin_id, self.owner)
+            status = queue.status(self.job_id, self.owner)
+        except (JobError, PluginError) as error:
+            self.failed = str(error)
+            return
+        if status.finished:
+            self.thumbnails = tuple(thumbnail(case.study) for case in status.samples)
+            self.cases = status.samples
+            self.failed = "" if status.samples else str(status.error or "the task has no samples")
+
+
+@st.cache_resource(show_spinner=False)
+def sample_shelf(plugin_id: str) -> SampleShelf:
+    """Return the samples of one plugin, which may still be in the making."""
+    return SampleShelf(plugin_id)
+
+
+@st.cache_resource(show_spinner=False)
+def pack_cases(plugin_id: str) -> PackCases | None:
+    """Return the real ``val`` cases that suit a task, or None where ``WHYCAD_DATA`` names none."""
+    folder, manifest = settings().data, registry().entry(plugin_id).manifest
+    return None if folder is None or manifest is None else find_cases(folder, manifest)
+
+
+@st.cache_resource(show_spinner=False)
+def performance(folder: Path) -> Performance:
+    """Return a plugin's stored figures; empty where there are none or they are broken."""
+    try:
+        return read_performance(folder)
+    except ManifestError:
+        return NOTHING
+
+
+@st.cache_resource(show_spinner=False)
+def operating_points(folder: Path) -> dict[str, StoredOperatingPoint]:
+    """Return what a plugin's thresholds achieved on its calibration data."""
+    try:
+        plugin = load_plugin(folder)
+        path = plugin.calibration_path()
+        if path is None or not path.is_file():
+            return {}
+        return dict(read_calibration(path, plugin.manifest.label_codes).operating_points)
+    except ManifestError:
+        return {}
+
+
+@st.cache_resource(show_spinner=False)
+def settle() -> None:
+    """Move all that the libraries made out of the collector's sight, once.
+
+    Streamlit may collect after every run; walking half a million library objects each time made
+    a page many times slower than the page itself.
+    """
+    import pandas as pd  # noqa: F401  # what pages use must be loaded before the freeze
+    import plotly.graph_objects as go  # noqa: F401
+
+    gc.collect()
+    gc.freeze()

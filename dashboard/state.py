@@ -1,0 +1,175 @@
+"""What one session holds. This module alone touches ``st.session_state``.
+
+Patients' images and results live here and nowhere else: they end with the session.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+import streamlit as st
+
+from dashboard.components.viewer import ViewerImage, ViewerOverlay
+from whycad.report import image_alt
+from whycad.types import AnalysisRequest, AnalysisResult, Progress, Study
+
+KEY = "whycad_session"
+Source = Literal["upload", "sample", "pack"]
+COVERAGES = (0.8, 0.9, 0.95)
+COVERAGE_KEY = "coverage"
+DEFAULT_COVERAGE = 0.9
+
+
+@dataclass
+class Work:
+    """One case under one task: what is known, and the job that is finding out more.
+
+    Attributes
+    ----------
+    result : AnalysisResult or None
+        Every map that was computed so far is in it.
+    job_id : str
+        Empty where nothing runs.
+    todo : list of AnalysisRequest
+        What comes after the job that runs. One map is one job, so that other readers' jobs get in between.
+    running : AnalysisRequest or None
+        Of the job that runs.
+    n_jobs : int
+        How many jobs there are in this round.
+    progress : Progress or None
+    ahead : int
+        Jobs that wait before this one.
+    message : str
+        Why the last job gave nothing, already fit for Markdown.
+    """
+
+    result: AnalysisResult | None = None
+    job_id: str = ""
+    todo: list[AnalysisRequest] = field(default_factory=list)
+    running: AnalysisRequest | None = None
+    n_jobs: int = 0
+    progress: Progress | None = None
+    ahead: int = 0
+    message: str = ""
+    cancelled: bool = False
+    started: bool = False
+    partial_seen: int = 0
+    overlays: dict[tuple[str, str], ViewerOverlay] = field(default_factory=dict)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or waits."""
+        return bool(self.job_id)
+
+    @property
+    def fraction(self) -> float:
+        """How much of the round is done, 0..1."""
+        done = self.n_jobs - len(self.todo) - 1
+        current = self.progress.fraction if self.progress is not None else 0.0
+        return min(1.0, max(0.0, (done + current) / max(1, self.n_jobs)))
+
+    def add(self, result: AnalysisResult) -> None:
+        """Take a newer result and keep the maps of the older one that it lacks."""
+        older = self.result.attributions if self.result is not None else ()
+        new = {(a.method, a.target) for a in result.attributions}
+        maps = (*(a for a in older if (a.method, a.target) not in new), *result.attributions)
+        request = replace(result.request, explain=tuple(dict.fromkeys(a.method for a in maps)), target="")
+        self.result = replace(result, attributions=maps, request=request)
+
+
+@dataclass
+class OpenCase:
+    """A case on the worklist.
+
+    Attributes
+    ----------
+    id : str
+        Known to this session only.
+    title : str
+        Names no patient and no file.
+    true_label : str
+        Label code, empty where unknown.
+    """
+
+    id: str
+    title: str
+    study: Study
+    source: Source
+    description: str = ""
+    true_label: str = ""
+    work: dict[str, Work] = field(default_factory=dict)
+    label_revealed: bool = False
+
+    @cached_property
+    def image(self) -> ViewerImage:
+        """The picture, encoded once."""
+        return ViewerImage.from_study(self.study, image_alt(self.study))
+
+    def work_for(self, plugin_id: str) -> Work:
+        """Return the work under one task, begun where there is none."""
+        return self.work.setdefault(plugin_id, Work())
+
+
+@dataclass
+class Session:
+    """Everything a session holds.
+
+    Attributes
+    ----------
+    cases : dict of str to OpenCase
+        In the order in which they were opened.
+    current : str
+        Id of the case on show; empty where there is none.
+    problems : list of str
+        What could not be opened, fit for Markdown.
+    uploader : int
+        Part of the uploader's key: a new one empties it.
+    """
+
+    cases: dict[str, OpenCase] = field(default_factory=dict)
+    current: str = ""
+    problems: list[str] = field(default_factory=list)
+    uploader: int = 0
+    pack_page: int = 1
+
+    @property
+    def case(self) -> OpenCase | None:
+        """The case on show."""
+        return self.cases.get(self.current)
+
+    def open(self, case: OpenCase) -> None:
+        """Put a case on the worklist, unless the same image is there, and show it."""
+        same = next((c for c in self.cases.values() if c.study.sha256 == case.study.sha256), None)
+        kept = same or case
+        self.cases[kept.id] = kept
+        self.current = kept.id
+
+    def close(self, case_id: str) -> OpenCase | None:
+        """Take a case off the worklist."""
+        case = self.cases.pop(case_id, None)
+        if self.current == case_id:
+            self.current = next(reversed(self.cases), "")
+        return case
+
+
+def session() -> Session:
+    """Return this browser session's state."""
+    if KEY not in st.session_state:
+        st.session_state[KEY] = Session()
+    found = st.session_state[KEY]
+    assert isinstance(found, Session)
+    return found
+
+
+def coverage() -> float:
+    """Return the level of the set that the reader chose; the control for it may come later on the page."""
+    chosen = st.session_state.get(COVERAGE_KEY)
+    return float(chosen) if chosen in COVERAGES else DEFAULT_COVERAGE
+
+
+def new_id() -> str:
+    """Return an id that tells nothing."""
+    return secrets.token_hex(8)

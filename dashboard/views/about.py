@@ -1,0 +1,93 @@
+"""The About view: what this is for, what it is not for, and what every method cannot do."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import streamlit as st
+
+from dashboard import cache
+from dashboard.components.rows import rows
+from whycad import __version__
+
+PACKAGES = ("streamlit", "torch", "captum", "lime", "scikit-image", "pydicom", "numpy")
+
+FOR = """
+- Looking at how a model reaches its answers, and how far they can be trusted.
+- Teaching: calibration, uncertainty, explanation, and how each of them fails.
+- Trying a new task: a plugin is a folder.
+"""
+NOT_FOR = """
+- Diagnosing, ruling out disease, or deciding about a patient. It is no medical device.
+- Images of another kind than the model's training images, even where it gives an answer.
+- Proof that a model is safe, or that it looked at the right thing.
+"""
+METHODS = (
+    ("Calibrated probability", "Right on average for images like those of the calibration set. Elsewhere the "
+     "prevalence differs, and so does what a probability means."),
+    ("90 % set", "Of the cases of each class, about 90 % have the true label in the set. It says nothing of a single "
+     "case, and nothing of diseases the task does not know."),
+    ("Members' range", "Five networks that learned differently. They share the data and its faults: all can be wrong "
+     "together."),
+    ("Like the training images", "A distance in the network's own features. It sees gross differences, not subtle "
+     "ones."),
+    ("Grad-CAM", "Coarse: the last layers see in blocks. It shows what spoke for a label, never what spoke against."),
+    ("Integrated gradients", "Depends on the baseline. Fine grain is not precision. The convergence error says how "
+     "much of the output it accounts for."),
+    ("Occlusion", "Hides patches and watches. A hidden patch is itself a strange image."),
+    ("LIME", "A linear model of the neighbourhood of one image, made of superpixels. Another seed gives another map; "
+     "the local fit says how well it imitates the model."),
+)  # fmt: skip
+PRIVACY = """
+- Files are decoded in a separate process with limits on memory and time, and known by their hash only.
+- Names, ids, birth dates and free text of DICOM files are dropped before anything is shown. Text burnt into the pixels
+  is not removed: look before you share a picture.
+- Images and results live in your browser session on this machine. Closing the session ends them.
+- Nothing is sent anywhere: no telemetry, no downloads while it runs.
+"""
+LICENCES = """
+The code is under Apache-2.0. Weights carry the licence of their data, which each task states. The image viewer holds
+NiiVue (BSD-2-Clause); its notices are in the viewer's folder.
+"""
+
+
+def page() -> None:
+    """Draw the whole view."""
+    st.markdown("## About & limits")
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True, height="stretch"):
+        st.markdown("### What it is for")
+        st.markdown(FOR)
+    with right.container(border=True, height="stretch"):
+        st.markdown("### What it is not for")
+        st.markdown(NOT_FOR)
+    with st.container(border=True):
+        st.markdown("### What each method can and cannot say")
+        rows(METHODS, key="methods-wide")
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True, height="stretch"):
+        st.markdown("### Privacy")
+        st.markdown(PRIVACY)
+    with right.container(border=True, height="stretch"):
+        st.markdown("### Versions and licences")
+        rows([*_versions(), *_weights()], key="versions")
+        st.markdown(LICENCES)
+
+
+def _versions() -> list[tuple[str, str]]:
+    found = [("WhyCAD", __version__), ("Python", platform.python_version())]
+    for name in PACKAGES:
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _weights() -> list[tuple[str, str]]:
+    manifests = (entry.manifest for entry in cache.registry().entries)
+    return [(f"Weights of {m.id}", m.licence or "not stated") for m in manifests if m is not None]
+
+
+page()

@@ -91,6 +91,11 @@ class TestLogits:
         torch.testing.assert_close(got.logits, expected.logits)
         torch.testing.assert_close(got.features, expected.features)
 
+    def test_views_can_be_asked_for_instead_of_the_manifests(self, plugin: Plugin) -> None:
+        ensemble = load_members(plugin, CPU)
+        asked = ensemble.logits(batch(2), views=("flip_both", "identity"))  # asked for instead of all four
+        torch.testing.assert_close(asked, ensemble.logits(batch(2))[:, [3, 0]])
+
     def test_an_empty_batch_gives_no_rows(self, plugin: Plugin) -> None:
         assert load_members(plugin, CPU).logits(batch(0)).shape == (2, 4, 0, 3)
 

@@ -212,13 +212,13 @@ SAMPLES: tuple[Sample, ...] = (
     Sample(
         "Melanoma with ink marking",
         "Irregular lesion with regression, marked with a skin pen.",
-        24,
+        30,
         PhantomOptions("mel", ("ink",), pattern="regression", site="upper extremity"),
     ),
     Sample(
         "Nevus with coloured patch",
         "Even nevus beside a coloured calibration sticker.",
-        27,
+        28,
         PhantomOptions("nv", ("patches",), pattern="homogeneous", site="lower extremity"),
     ),
 )

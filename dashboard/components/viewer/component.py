@@ -152,7 +152,7 @@ def _register() -> None:
 
 @cache
 def _mount() -> ComponentRenderer:
-    return st.components.v2.component(NAME, js="index-*.js")
+    return st.components.v2.component(NAME, js="index.js")
 
 
 def _ignore(*_: Any) -> None:

@@ -40,7 +40,9 @@ def photo() -> tuple[ViewerImage, list[ViewerOverlay], list[ViewerOutline]]:
     signed = bump(180, 240, 45) - 0.7 * bump(290, 400, 35)
     stripes = np.kron(np.sign(np.random.default_rng(1).normal(size=(9, 12))), np.ones((50, 50))).astype(np.float32)
     overlays = [
-        ViewerOverlay("gradcam", "Grad-CAM", bump(190, 270, 60), False, "A", "Where the last layer looked.", "Melanoma"),
+        ViewerOverlay(
+            "gradcam", "Grad-CAM", bump(190, 270, 60), False, "A", "Where the last layer looked.", "Melanoma"
+        ),
         ViewerOverlay("lime", "LIME", signed, True, "A", "A linear model over patches.", "Melanoma"),
         ViewerOverlay("ig", "Integrated gradients", stripes * bump(200, 260, 80), True, "B", "", "Melanoma"),
         ViewerOverlay("occlusion", "Occlusion", bump(220, 300, 50), False, "fails", "", "Melanoma"),

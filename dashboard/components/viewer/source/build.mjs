@@ -12,7 +12,7 @@ const out = join(here, "..", "frontend");
 const noZarrCodecs = {
   name: "no-zarr-codecs",
   setup(builder) {
-    builder.onResolve({ filter: /^numcodecs\// }, (args) => ({ path: args.path, namespace: "absent" }));
+    builder.onResolve({ filter: /^numcodecs\// }, () => ({ path: "zarr-codec", namespace: "absent" }));
     builder.onLoad({ filter: /.*/, namespace: "absent" }, () => ({ contents: "export default null;" }));
   },
 };
@@ -29,7 +29,7 @@ await build({
   target: "es2022",
   minify: true,
   legalComments: "none",
-  entryNames: "[name]-[hash]",
+  entryNames: "[name]",
   chunkNames: "[name]-[hash]",
   loader: { ".css": "text" },
   plugins: [noZarrCodecs],

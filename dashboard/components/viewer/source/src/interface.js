@@ -68,7 +68,7 @@ export class Interface {
     this.mapControls = el("div", { class: "wc-map" }, this.mapButton, this.opacity.node, this.legend);
     this.outlineButton = el("button", { type: "button", class: "wc-toggle", text: "Outline", title: "Outline on or off (b)", "data-testid": "viewer-outline-toggle", onclick: () => v.toggleOutline() });
     this.planeSelect = el("select", { "aria-label": "Plane", "data-testid": "viewer-plane", onchange: (e) => v.setPlane(e.target.value) }, ...["axial", "coronal", "sagittal", "all"].map((p) => el("option", { value: p, text: p === "all" ? "3 planes" : p })));
-    this.slice = slider({ label: "Slice", testid: "viewer-slice", min: 0, max: 1, step: 1, value: 0, format: (x) => `${x + 1}`, oninput: (x) => v.setSlice(x) });
+    this.slice = slider({ label: "Slice", testid: "viewer-slice", min: 0, max: 1, step: 1, value: 0, format: (x) => `${x + 1} / ${this.sliceCount ?? 1}`, oninput: (x) => v.setSlice(x) });
     this.sliceControls = el("div", { class: "wc-map wc-slices" }, this.planeSelect, this.slice.node);
     this.zoom = el("span", { class: "wc-text", title: "100 % fits the image into the viewer", "data-testid": "viewer-zoom" });
     this.place = el("span", { class: "wc-text wc-place", "data-testid": "viewer-readout" });
@@ -181,11 +181,11 @@ export class Interface {
     const slices = stage.slices();
     if (slices) {
       this.slice.input.max = slices.count - 1;
+      this.sliceCount = slices.count;
       this.slice.set(slices.index);
       this.planeSelect.value = stage.plane;
     }
-    const bounds = this.layer.dataset;
-    bounds.zoom = String(stage.zoomPercent);
+    this.layer.dataset.zoom = String(stage.zoomPercent);
   }
 
   readout(index, value) {

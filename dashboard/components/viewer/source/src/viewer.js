@@ -350,7 +350,9 @@ export class Viewer {
 
   resize() {
     if (!this.data) return;
-    this.stage?.resize(...this.ui.room());
+    const room = this.ui.room();
+    this.ui.insets = Object.values(room[2]);
+    this.stage?.resize(...room);
     this.ui.sizeMarks();
     if (this.ready) this.render();
   }
@@ -373,6 +375,7 @@ export class Viewer {
     drawMarks(context, this.marks, place, pixel);
     drawCursor(context, this.cursor, place, state.tool, pixel, state.radius);
     this.ui.refreshView(stage);
+    if (String(this.ui.insets) !== String(Object.values(this.ui.room()[2]))) this.resize(); // the controls took another line
   }
 
   pixelSize() {

@@ -1,0 +1,92 @@
+"""A job queue without workers: it answers from hand-made results, for tests of pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from whycad.errors import JobError, WhyCadError
+from whycad.jobs import JobStatus
+from whycad.manifest import Manifest
+from whycad.phantom import PhantomCase
+from whycad.testing.examples import ExampleOptions, example_result, example_study
+from whycad.types import AnalysisRequest, AnalysisResult, Progress, Study
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What was asked for."""
+
+    plugin_id: str
+    study: Study
+    request: AnalysisRequest
+    owner: str
+
+
+@dataclass
+class FakeQueue:
+    """Keeps what is asked for, and finishes every job at the next look unless told to hold it.
+
+    Attributes
+    ----------
+    manifest : Manifest
+    options : ExampleOptions
+        What every result says.
+    error : WhyCadError or None
+        What every job fails with.
+    hold : bool
+        Whether jobs stay unfinished.
+    """
+
+    manifest: Manifest
+    options: ExampleOptions = field(default_factory=lambda: ExampleOptions(leading=4))
+    error: WhyCadError | None = None
+    hold: bool = False
+    submitted: list[Submitted] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+
+    def submit(self, study: Study, plugin_id: str, request: AnalysisRequest, owner: str) -> str:
+        """Keep the request."""
+        self.submitted.append(Submitted(plugin_id, study, request, owner))
+        return f"job-{len(self.submitted) - 1}"
+
+    def submit_samples(self, plugin_id: str, owner: str) -> str:
+        """Return a job that is done."""
+        return f"samples-{plugin_id}"
+
+    def status(self, job_id: str, owner: str) -> JobStatus:
+        """Answer the job's owner from an example."""
+        done = Progress("done", 1.0)
+        if job_id.startswith("samples-"):
+            return JobStatus("done", done, samples=example_samples(self.manifest))
+        asked = self.submitted[int(job_id.removeprefix("job-"))]
+        if owner != asked.owner:
+            raise JobError("there is no such job")
+        if self.hold:
+            return JobStatus("running", Progress("predict", 0.4, "Running the members"))
+        if self.error is not None:
+            return JobStatus("failed", done, error=self.error)
+        return JobStatus("done", done, result=self._result(asked))
+
+    def forget(self, job_id: str, owner: str) -> None:
+        """Note it."""
+        self.forgotten.append(job_id)
+
+    def warm_up(self) -> None:
+        """Do nothing: there are no workers."""
+
+    def _result(self, asked: Submitted) -> AnalysisResult:
+        options = replace(self.options, methods=asked.request.explain)
+        result = example_result(asked.study, self.manifest, options)
+        target = asked.request.target or result.prediction.predicted
+        return replace(result, attributions=tuple(replace(a, target=target) for a in result.attributions))
+
+
+def example_samples(manifest: Manifest, n: int = 3) -> tuple[PhantomCase, ...]:
+    """Return simulated cases of the first ``n`` labels."""
+    mask = np.zeros((60, 80), dtype=bool)
+    return tuple(
+        PhantomCase(example_study(seed=seed), mask, label.code, label.name, f"A simulated {label.name.lower()}.")
+        for seed, label in enumerate(manifest.labels[:n])
+    )

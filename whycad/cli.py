@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
+import importlib.util
 import os
 import pkgutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 from whycad import __version__, commands
@@ -54,21 +57,36 @@ def command_names() -> tuple[str, ...]:
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """Build the parser with the one command that is asked for, or with all of them."""
+    """Build the parser with the one command that is asked for, or with the names of all of them."""
     parser = argparse.ArgumentParser(prog="whycad", description="Explainable computer-aided diagnosis.", epilog=EPILOG)
     parser.add_argument("--version", action="version", version=f"whycad {__version__}")
     subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     names = command_names()
-    asked = argv[:1] if argv[:1] and argv[0] in names else names
-    for name in asked:
-        module = _command(name)
+    if argv[:1] and argv[0] in names:
+        module = _command(argv[0])
         module.add_parser(subparsers)
-        subparsers.choices[name].set_defaults(module=module)
+        subparsers.choices[argv[0]].set_defaults(module=module)
+    else:
+        for name in names:
+            subparsers.add_parser(name, help=_summary(name))
     return parser
 
 
+def _summary(name: str) -> str:
+    """Return what a command is for: its module's first line, read without importing it."""
+    spec = importlib.util.find_spec(_module_name(name))
+    assert spec is not None
+    assert spec.origin is not None
+    docstring = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0].partition(": ")[2].rstrip(".")
+
+
 def _command(name: str) -> ModuleType:
-    return importlib.import_module(f"{commands.__name__}.{name.replace('-', '_')}")
+    return importlib.import_module(_module_name(name))
+
+
+def _module_name(name: str) -> str:
+    return f"{commands.__name__}.{name.replace('-', '_')}"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """Subcommands of ``whycad``: one module each, with ``add_parser(subparsers)`` and ``run(args) -> int``.
 
-A module ``check_plugin`` becomes ``whycad check-plugin``. Modules import what is heavy inside
-``run``: all of them are imported for ``whycad --help``.
+A module ``check_plugin`` becomes ``whycad check-plugin``. Its docstring starts with the command's
+name, a colon and what it is for, which ``whycad --help`` prints without importing it.
 """

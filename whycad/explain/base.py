@@ -23,7 +23,7 @@ Fill = Literal["baseline", "mean"]
 Probabilities = Callable[[Tensor], NDArray[np.floating]]
 
 CPU_PIXELS_PER_PASS = 12 * 224 * 224
-CPU_LARGEST_BATCH = 64
+CPU_LARGEST_BATCH = 32
 CUDA_PIXELS_PER_PASS = 128 * 224 * 224
 CUDA_LARGEST_BATCH = 512
 
@@ -155,7 +155,7 @@ class Explainer(Protocol):
 
 
 def fitted_batch(shape: tuple[int, ...], device: torch.device) -> int:
-    """Return how many images of a spatial shape to pass at once: 12 at 224 px, 64 at 64 px on a CPU."""
+    """Return how many images of a spatial shape to pass at once: 12 at 224 px, 32 at 64 px on a CPU."""
     on_cpu = device.type == "cpu"
     budget = CPU_PIXELS_PER_PASS if on_cpu else CUDA_PIXELS_PER_PASS
     return max(1, min(budget // prod(shape), CPU_LARGEST_BATCH if on_cpu else CUDA_LARGEST_BATCH))

@@ -1,0 +1,1 @@
+"""Speed as ratios, never as absolute times: ``make bench``."""

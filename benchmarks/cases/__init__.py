@@ -1,0 +1,1 @@
+"""Benchmark cases: every module here has ``cases() -> list[Case]``."""

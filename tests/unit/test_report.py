@@ -84,11 +84,11 @@ def test_stands_alone_and_runs_nothing(content: ReportContent) -> None:
 def test_pictures_are_the_image_and_its_maps(content: ReportContent) -> None:
     sources = [image["src"] or "" for image in Elements(html_report(content)).named("img")]
     pictures = [Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))) for source in sources]
-    assert [picture.size for picture in pictures] == [(80, 60)] * 3
+    assert [picture.size for picture in pictures] == [(128, 96)] * 3
     plain, map_over = (np.asarray(p, int) for p in pictures[:2])
     changed = np.abs(plain - map_over).sum(axis=2)
     row, column = np.unravel_index(changed.argmax(), changed.shape)
-    assert (row < 40, column > 40) == (True, True), "the map lies over the dark blob"
+    assert (row < 48, column > 64) == (True, True), "the map lies over the dark blob"
 
 
 def test_everything_is_escaped(content: ReportContent) -> None:
@@ -141,4 +141,4 @@ def test_stored_figures_are_used(content: ReportContent) -> None:
 
 def test_map_of_another_image_is_refused(content: ReportContent) -> None:
     with pytest.raises(GeometryError, match="does not fit"):
-        html_report(replace(content, study=example_study((50, 80))))
+        html_report(replace(content, study=example_study((96, 100))))

@@ -51,10 +51,10 @@ class ExampleOptions:
     warnings: tuple[str, ...] = ()
 
 
-def example_study(shape: tuple[int, int] = (60, 80), *, seed: int = 0, simulated: bool = True) -> Study:
+def example_study(shape: tuple[int, int] = (96, 128), *, seed: int = 0, simulated: bool = True) -> Study:
     """Return a small colour study with a dark blob right of and above the centre."""
     rows, columns = np.mgrid[: shape[0], : shape[1]]
-    blob = np.exp(-(((rows - 0.35 * shape[0]) / 12) ** 2) - ((columns - 0.65 * shape[1]) / 14) ** 2)
+    blob = np.exp(-(((rows - 0.35 * shape[0]) / 16) ** 2) - ((columns - 0.65 * shape[1]) / 20) ** 2)
     noise = np.random.default_rng(seed).normal(0, 0.01, (*shape, 3))
     skin = np.array([0.85, 0.65, 0.55]) - 0.6 * blob[..., None]
     pixels = np.clip(skin + noise, 0, 1).astype(np.float32)

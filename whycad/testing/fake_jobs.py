@@ -85,7 +85,7 @@ class FakeQueue:
 
 def example_samples(manifest: Manifest, n: int = 3) -> tuple[PhantomCase, ...]:
     """Return simulated cases of the first ``n`` labels."""
-    mask = np.zeros((60, 80), dtype=bool)
+    mask = np.zeros((96, 128), dtype=bool)
     return tuple(
         PhantomCase(example_study(seed=seed), mask, label.code, label.name, f"A simulated {label.name.lower()}.")
         for seed, label in enumerate(manifest.labels[:n])

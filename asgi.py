@@ -1,0 +1,16 @@
+"""WhyCAD with security headers: ``streamlit run asgi.py``, or any ASGI server."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+from starlette.middleware import Middleware
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [] if str(HERE) in sys.path else [str(HERE)]
+
+from dashboard.security import SecurityHeaders  # noqa: E402
+
+app = st.App(HERE / "app.py", middleware=[Middleware(SecurityHeaders)])

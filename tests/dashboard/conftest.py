@@ -1,0 +1,43 @@
+"""The app without a server and without models: a queue that answers from examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from dashboard import cache
+from dashboard.settings import Settings
+from whycad.manifest import load_manifest
+from whycad.registry import PluginEntry, Registry
+from whycad.testing.fake_jobs import FakeQueue
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeQueue]:
+    """Stand in for the job queue and the registry in every page that runs in this test."""
+    st.cache_resource.clear()
+    folder = REPO / "plugins" / "skin_lesion"
+    manifest = load_manifest(folder)
+    fake = FakeQueue(manifest)
+    entries = (
+        PluginEntry(manifest.id, folder, manifest),
+        PluginEntry("broken", Path("broken"), error="plugin 'broken': plugin.toml, <img src=x onerror=alert(1)>: no"),
+    )
+    monkeypatch.setattr(cache, "registry", lambda: Registry(entries))
+    monkeypatch.setattr(cache, "job_queue", lambda: fake)
+    monkeypatch.setattr(cache, "settings", lambda: Settings(max_cases=3))
+    monkeypatch.setattr(cache, "settle", lambda: None)
+    yield fake
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def app(queue: FakeQueue) -> AppTest:
+    """The app, run once."""
+    return AppTest.from_file(str(REPO / "app.py"), default_timeout=60).run()

@@ -1,0 +1,88 @@
+"""Numbers in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from whycad import wording
+from whycad.manifest import Manifest, load_manifest
+from whycad.performance import ClassFigures
+from whycad.testing.examples import ExampleOptions, example_result, example_study
+from whycad.types import AnalysisResult, DecisionKind, Uncertainty
+
+
+@pytest.fixture(scope="module")
+def manifest(repo: Path) -> Manifest:
+    return load_manifest(repo / "plugins" / "skin_lesion")
+
+
+@pytest.fixture(scope="module")
+def result(manifest: Manifest) -> AnalysisResult:
+    return example_result(example_study(), manifest, ExampleOptions(leading=4))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.712, "71 %"),
+        (0.0612, "6.1 %"),
+        (0.0004, "< 0.1 %"),
+        (0.9996, "> 99.9 %"),
+        (0.9949, "99.5 %"),
+        (1.0, "100 %"),
+        (0.0, "0 %"),
+        (float("nan"), "no score"),
+    ],
+)
+def test_percent_is_never_a_false_certainty(value: float, text: str) -> None:
+    assert wording.percent(value) == text
+
+
+def test_set_follows_its_level(result: AnalysisResult) -> None:
+    prediction = result.prediction
+    assert wording.set_at(prediction, prediction.coverage) == prediction.conformal_set
+    assert wording.set_at(prediction, 0.8) == ("mel",)
+    assert wording.set_at(prediction, 0.99) == prediction.labels
+    assert wording.set_at(replace(prediction, conformal_p=np.zeros(7, np.float32)), 0.9) == ("mel",), "never empty"
+
+
+def test_p_value_on_the_level_stays_out_after_rounding(result: AnalysisResult) -> None:
+    p = np.full(7, 0.1, np.float32)
+    assert wording.set_at(replace(result.prediction, conformal_p=p), 0.9) == ("mel",)
+
+
+def test_refused_image_has_no_score_and_no_set(manifest: Manifest) -> None:
+    refused = example_result(example_study(), manifest, ExampleOptions(kind=DecisionKind.REJECT)).prediction
+    assert not wording.has_score(refused)
+    assert wording.set_at(refused, 0.9) == ()
+
+
+@pytest.mark.parametrize(
+    ("aleatoric", "epistemic", "said"),
+    [(0.1, 0.4, "members disagree"), (1.5, 0.01, "ambiguous"), (0.05, 0.005, "not the same as being right")],
+)
+def test_uncertainty_names_its_source(result: AnalysisResult, aleatoric: float, epistemic: float, said: str) -> None:
+    uncertainty = Uncertainty(aleatoric + epistemic, aleatoric, epistemic)
+    assert said in wording.uncertainty_sentence(replace(result.prediction, uncertainty=uncertainty))
+
+
+def test_rule_that_overrules_the_largest_probability_says_so(result: AnalysisResult, manifest: Manifest) -> None:
+    assert wording.leading_reason(result, manifest) == ""
+    other = replace(result, prediction=replace(result.prediction, predicted="bcc"))
+    assert "Melanoma is the most probable, at 71 %" in wording.leading_reason(other, manifest)
+
+
+@pytest.mark.parametrize(
+    ("figures", "text"),
+    [
+        (ClassFigures(n=100, sensitivity=0.74, interval=(0.62, 0.84)), "74 % (62 to 84)"),
+        (ClassFigures(n=4, sensitivity=0.75, interval=(0.2, 1.0)), "not established (4 cases)"),
+        (None, "not established"),
+    ],
+)
+def test_few_cases_give_no_number(figures: ClassFigures | None, text: str) -> None:
+    assert wording.share_with_interval(figures) == text

@@ -17,7 +17,7 @@ help:
 
 run: .venv/.app
 	@echo "WhyCAD starts at $(URL) (Ctrl+C stops it)"
-	@$(BIN)/python -m streamlit run app.py --server.address $(ADDRESS) --server.port $(PORT) --server.headless true
+	@$(BIN)/python -m streamlit run asgi.py --server.address $(ADDRESS) --server.port $(PORT) --server.headless true
 
 test: .venv/.dev
 	@set -e; chromium="$$(bash scripts/ensure_browser.sh $(BIN)/python)"; \

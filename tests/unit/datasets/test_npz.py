@@ -13,16 +13,15 @@ from whycad.datasets.npz import read_arrays
 from whycad.errors import DatasetError
 
 
-def member(array, header_shape=None):
+def member(array, header_shape=None, descr=None):
+    """Return an array as ``.npy`` bytes, with a header that lies where asked."""
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, array, allow_pickle=True)
-    data = buffer.getvalue()
     if header_shape is None:
-        return data
+        return buffer.getvalue()
     head = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        head, {"descr": array.dtype.str, "fortran_order": False, "shape": header_shape}
-    )
+    header = {"descr": descr or array.dtype.str, "fortran_order": False, "shape": header_shape}
+    np.lib.format.write_array_header_1_0(head, header)
     return head.getvalue() + array.tobytes()
 
 
@@ -63,7 +62,7 @@ def test_a_header_that_declares_more_than_the_data_is_refused_before_allocation(
 
 
 def test_elements_of_no_size_do_not_make_a_huge_array_look_small(tmp_path):
-    path = archive(tmp_path, {"a.npy": member(np.zeros(1, "U0"), header_shape=(1 << 40,))})
+    path = archive(tmp_path, {"a.npy": member(np.zeros(1, np.uint8), (1 << 40,), "<U0")})
     with pytest.raises(DatasetError, match="larger than its data"):
         read_arrays(path)
 

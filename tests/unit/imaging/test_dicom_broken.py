@@ -215,6 +215,12 @@ def test_is_refused_with_a_typed_reason(case: str, read: Read) -> None:
     assert "no reader expects" not in caught.value.message
 
 
+def test_missing_pixels_are_noticed_before_they_are_decoded(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whycad.imaging.dicom_pixels.decoder_for", lambda uid: pytest.fail("a decoder was asked for"))
+    with pytest.raises(CorruptImageError, match="pixels of the DICOM file are cut short"):
+        read(photo(Rows=13))
+
+
 def test_reports_are_called_by_their_kind_and_syntaxes_by_what_decodes_them(read: Read) -> None:
     with pytest.raises(UnsupportedFormatError, match="not an image but 'Comprehensive SR'"):
         read(REFUSED["structured report"][0]())

@@ -47,6 +47,7 @@ Array = np.ndarray[Any, Any]
 RNG = np.random.default_rng(3)
 COLOUR = RNG.integers(0, 256, (48, 40, 3), dtype=np.uint8)
 GREY8 = RNG.integers(0, 256, (48, 40), dtype=np.uint8)
+LARGE = RNG.integers(0, 256, (80, 80), dtype=np.uint8)
 GREY16 = RNG.integers(0, 65536, (48, 40), dtype=np.uint16)
 GREY12 = RNG.integers(0, 4096, (48, 40), dtype=np.uint16)
 
@@ -177,10 +178,10 @@ GOOD_RLE = rle(literal(GREY8.tobytes()))
 LYING: dict[str, tuple[Callable[[], bytes], str, Mapping[str, Any]]] = {
     "J2K larger than the header": (lambda: enlarged(j2k(GREY8), 30_000), JPEG2000Lossless, module(48, 40, 8)),
     "J2K smaller than the header": (lambda: j2k(GREY8[:12]), JPEG2000Lossless, module(48, 40, 8)),
-    "J2K of a million tiles": (
-        lambda: j2k(GREY8)[:24] + struct.pack(">LL", 1, 1) + j2k(GREY8)[32:],
+    "J2K of too many tiles": (
+        lambda: j2k(LARGE)[:24] + struct.pack(">LL", 1, 1) + j2k(LARGE)[32:],
         JPEG2000Lossless,
-        module(480, 400, 8),
+        module(80, 80, 8),
     ),
     "J2K with other channels": (lambda: j2k(COLOUR), JPEG2000Lossless, module(48, 40, 8)),
     "J2K deeper than the header": (lambda: j2k(GREY16), JPEG2000Lossless, module(48, 40, 8)),
@@ -220,6 +221,14 @@ def test_a_frame_that_lies_is_refused(case: str, read: Read) -> None:
     with pytest.raises(CorruptImageError) as caught:
         read(make_encapsulated([make()], syntax, tags, Writing(CANARY)))
     assert "no reader expects" not in caught.value.message
+
+
+@pytest.mark.parametrize("case", [case for case in LYING if case not in ("broken JPEG", "RLE too short")])
+def test_no_decoder_sees_a_frame_that_lies(case: str, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whycad.imaging.dicom_pixels.decoder_for", lambda uid: pytest.fail("a decoder was asked for"))
+    make, syntax, tags = LYING[case]
+    with pytest.raises(CorruptImageError):
+        read(make_encapsulated([make()], syntax, tags, Writing(CANARY)))
 
 
 def test_the_good_twins_of_the_liars_are_read(read: Read) -> None:

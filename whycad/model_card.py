@@ -1,4 +1,4 @@
-"""The header of a model card, generated from the manifest and the stored figures; the prose is kept."""
+"""A model card: header and tables generated from the manifest and the stored figures; the prose is kept."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+from whycad.card_tables import with_tables
 from whycad.errors import ManifestError
 from whycad.performance import MAX_BYTES
 from whycad.plugin import Plugin
@@ -27,7 +28,7 @@ _HEADER = re.compile(r"\A---\n.*?^---\n", re.DOTALL | re.MULTILINE)
 
 
 def card_text(plugin: Plugin, existing: str) -> str:
-    """Return the card with a fresh header and the prose of the existing one.
+    """Return the card with a fresh header, fresh tables and the prose of the existing one.
 
     Parameters
     ----------
@@ -43,6 +44,7 @@ def card_text(plugin: Plugin, existing: str) -> str:
     body = _HEADER.sub("", existing.replace("\r\n", "\n"), count=1)
     if not body.strip():
         body = f"\n# {plugin.manifest.title}\n\n{plugin.manifest.intended_use}\n"
+    body = with_tables(body, plugin.manifest, stored_figures(plugin.folder))
     return f"---\n{card_header(plugin)}\n---\n{body}"
 
 
@@ -57,7 +59,7 @@ def card_header(plugin: Plugin) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
     manifest = plugin.manifest
-    figures = _stored_figures(plugin.folder)
+    figures = stored_figures(plugin.folder)
     results = [EvalResult(**fields) for stored in figures for fields in _result_fields(stored)]
     data = ModelCardData(
         license=manifest.licence.lower() or None,
@@ -79,7 +81,7 @@ def card_header(plugin: Plugin) -> str:
     return str(data.to_yaml(line_break="\n"))
 
 
-def _stored_figures(folder: Path) -> list[JsonObject]:
+def stored_figures(folder: Path) -> list[JsonObject]:
     """Read ``performance.json`` and further sets (``performance-<name>.json``), the main one first."""
     paths = sorted(folder.glob(FIGURES_PATTERN), key=lambda path: (path.name != "performance.json", path.name))
     return [_read_figures(path) for path in paths]

@@ -160,7 +160,7 @@ class Geometry:
     def points_to_model(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map source coordinates ``(n, d)`` to model coordinates ``(n, d)``."""
         inverse = np.linalg.inv(self.to_source)
-        return points @ inverse[:-1, :-1].T + inverse[:-1, -1]
+        return np.asarray(points @ inverse[:-1, :-1].T + inverse[:-1, -1])
 
 
 @dataclass(frozen=True, eq=False)

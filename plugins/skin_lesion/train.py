@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
-from whycad.datasets.pack_study import row_study
 
 from plugins.skin_lesion.data import (
     CALIBRATION_FOLD,
@@ -26,6 +25,7 @@ from plugins.skin_lesion.data import (
 )
 from plugins.skin_lesion.model import MEAN, STD, LesionNet, NetConfig
 from whycad.datasets.pack import Pack, read_pack
+from whycad.datasets.pack_study import row_study
 from whycad.datasets.splits import grouped_folds
 from whycad.inference import load_members
 from whycad.plugin import load_plugin
@@ -173,7 +173,10 @@ def calibrate_staged(request: TrainRequest, staged: Path, device: str) -> None:
     found = CalibrationData(
         logits, pack.arrays["y"][rows].astype(np.int64), groups, features, sampling_prior(request.data), source
     )
-    calibration = fit_calibration(found, plugin.manifest)
+    counts = np.bincount(training_labels(request.data), minlength=len(LABELS))
+    calibration = fit_calibration(found, plugin.manifest).model_copy(
+        update={"training_counts": dict(zip(LABELS, counts.tolist(), strict=True))}
+    )
     assert plugin.manifest.calibration is not None
     (staged / plugin.manifest.calibration.file).write_text(calibration.model_dump_json(), encoding="utf-8")
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from whycad.manifest import Manifest
     from whycad.plugin import Plugin
     from whycad.types import JsonObject, MetadataValue
+    from whycad.uncertainty.calibration import Calibration
 
 HEADLINES = ("macro_auroc", "balanced_accuracy", "accuracy", "ece_excess", "macro_coverage", "mean_set_size", "aurc")
 
@@ -35,7 +36,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--name", default="", help="name of the data set for the record; the file's by default")
     parser.add_argument("--split", default="", metavar="NAME", help="for the record")
     parser.add_argument(
-        "--training", type=Path, action="append", default=[], metavar="PACK", help="counts training images; repeatable"
+        "--training",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PACK",
+        help="counts training images, where the plugin stores no counts; repeatable",
     )
     parser.add_argument("--draws", type=positive, default=1000, metavar="N", help="bootstrap draws (default 1000)")
     parser.add_argument("--json", type=Path, metavar="OUT.json")
@@ -51,12 +57,14 @@ def run(args: argparse.Namespace) -> int:
     plugin = discover().get(args.task, untrained=True)
     manifest = plugin.manifest
     predictions = read_predictions(args.predictions, manifest.label_codes)
+    calibration = _calibration(plugin)
     evaluation = Evaluation(
         dataset=args.name or (args.dataset or args.predictions).stem,
         split=args.split,
         command=_command(args),
-        thresholds=_thresholds(plugin),
-        training_counts=_training_counts(args.training, manifest),
+        thresholds={n: p.threshold for n, p in calibration.operating_points.items()} if calibration else {},
+        training_counts=_training_counts(args.training, manifest)
+        or (calibration.training_counts if calibration else {}),
         metadata=_metadata(args.dataset, predictions, manifest) if args.dataset else (),
         n_draws=args.draws,
     )
@@ -76,15 +84,14 @@ def _command(args: argparse.Namespace) -> str:
     return f"{shlex.join(predict)} && {shlex.join(evaluate)}"
 
 
-def _thresholds(plugin: Plugin) -> dict[str, float]:
-    """Return the calibrated thresholds; none where the plugin has no calibration yet."""
+def _calibration(plugin: Plugin) -> Calibration | None:
+    """Return the stored calibration; None where the plugin has none yet."""
     from whycad.uncertainty.calibration import read_calibration
 
     path = plugin.calibration_path()
     if path is None or not path.is_file():
-        return {}
-    calibration = read_calibration(path, plugin.manifest.label_codes)
-    return {name: point.threshold for name, point in calibration.operating_points.items()}
+        return None
+    return read_calibration(path, plugin.manifest.label_codes)
 
 
 def _training_counts(packs: Sequence[Path], manifest: Manifest) -> dict[str, int]:

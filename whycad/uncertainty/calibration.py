@@ -66,6 +66,8 @@ class Calibration(_Section):
     operating_points : dict of str to StoredOperatingPoint
     ood : OodReference or None
         Feature-space reference of what calibration images look like.
+    training_counts : dict of str to int
+        Images per label that the members were trained on.
     """
 
     source: CalibrationSource
@@ -78,6 +80,7 @@ class Calibration(_Section):
     epistemic_quantiles: tuple[FiniteFloat, ...] = Field(min_length=101, max_length=101)
     operating_points: dict[str, StoredOperatingPoint] = Field(default_factory=dict)
     ood: OodReference | None = None
+    training_counts: dict[str, int] = Field(default_factory=dict)
 
     def epistemic_percentile(self, epistemic: float) -> float:
         """Return the share (0..100) of calibration cases with less epistemic uncertainty."""

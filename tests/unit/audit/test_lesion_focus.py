@@ -32,6 +32,14 @@ from whycad.weights import file_sha256
 SHAPE = (60, 80)
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def disc(shape: tuple[int, int], centre: tuple[float, float], radius: float) -> np.ndarray:
     rows, columns = np.indices(shape)
     return (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 <= radius**2

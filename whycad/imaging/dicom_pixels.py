@@ -153,7 +153,9 @@ def colour_pixels(source: Source) -> FloatArray:
         if not header.syntax.little_endian:
             raise UnsupportedFormatError("Palettes in big-endian files are not read", remedy=LITTLE_ENDIAN)
         return _apply_palette(stored, source.ds)
-    return (stored.astype(np.float32) / np.float32(2**header.bits_stored - 1)).clip(0.0, 1.0)
+    pixels = stored.astype(np.float32)
+    pixels /= np.float32(2**header.bits_stored - 1)
+    return pixels.clip(0.0, 1.0, out=pixels)
 
 
 def _apply_palette(stored: Stored, ds: Dataset) -> FloatArray:

@@ -215,7 +215,8 @@ def _decode_png(plain: bytes, header: PngHeader) -> NDArray[np.generic]:
 
 def _flatten(stored: NDArray[np.generic], remarks: set[Remark]) -> FloatArray:
     top = np.float32(65535 if stored.dtype.itemsize == 2 else 255)
-    pixels = stored.astype(np.float32) / top
+    pixels = stored.astype(np.float32)
+    pixels /= top
     if pixels.ndim == 2 or pixels.shape[-1] == 3:
         return pixels
     alpha = pixels[..., -1:]
@@ -258,7 +259,8 @@ def read_jpeg(data: bytes, limits: Limits) -> Study:
         raise CorruptImageError(CUT, remedy=CUT_REMEDY)
     if _has_foreign_tail(data, end):
         remarks.add(Remark.TRAILING_DATA)
-    upright = np.ascontiguousarray(_turn(stored, turn)).astype(np.float32) / np.float32(255)
+    upright = np.ascontiguousarray(_turn(stored, turn)).astype(np.float32)
+    upright /= np.float32(255)
     return _study(upright, remarks, "jpeg", 8)
 
 

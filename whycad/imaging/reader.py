@@ -58,7 +58,10 @@ def read_study(source: bytes | Path, *, name: str = "", limits: Limits | None = 
     """
     del name
     limits = limits or Limits()
-    data = _contents(source, limits)
+    return _decode_apart(_contents(source, limits), limits)
+
+
+def _decode_apart(data: bytes, limits: Limits) -> Study:
     key = load_key()
     with tempfile.TemporaryDirectory(prefix="whycad-", ignore_cleanup_errors=True) as place:
         folder = Path(place)

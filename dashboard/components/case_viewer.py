@@ -46,8 +46,10 @@ def _choose_target(case: OpenCase, result: AnalysisResult | None, manifest: Mani
             "Explain",
             codes,
             key=f"target-{case.id}",
-            format_func=lambda code: f"{manifest.label(code).name}, {wording.percent(prediction.probability(code))}",
-            width=300,
+            format_func=lambda code: (
+                f"Maps for {manifest.label(code).name}, {wording.percent(prediction.probability(code))}"
+            ),
+            width=330,
             label_visibility="collapsed",
             help="Which label the maps explain",
         )

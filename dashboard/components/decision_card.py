@@ -88,13 +88,13 @@ def operating_row(prediction: Prediction, name: str, facts: TaskFacts) -> tuple[
     text = f"{wording.percent(score)}, {side} {wording.percent(threshold)}"
     stored = facts.performance.operating_points.get(name) or facts.operating_points.get(name)
     if stored is not None:
-        text += f" (finds {100 * stored.sensitivity:.0f} %, clears {100 * stored.specificity:.0f} %)"
+        text += f" (sensitivity {100 * stored.sensitivity:.0f} %, specificity {100 * stored.specificity:.0f} %)"
     return name.replace("_", " ").capitalize(), text
 
 
 def _labels(prediction: Prediction, manifest: Manifest) -> None:
     st.markdown("**All labels**")
-    figure = figures.label_chart(prediction, manifest, coverage())
+    figure = figures.label_chart(prediction, manifest, coverage(), dark=st.context.theme.type == "dark")
     alt = figures.label_chart_alt(prediction, manifest)
     st.plotly_chart(figure, key="label-chart", config={"displayModeBar": False}, alt=alt)
     st.segmented_control(

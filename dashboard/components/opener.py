@@ -167,7 +167,7 @@ def _tiles(session: Session, tiles: Sequence[Tile]) -> None:
     for first in range(0, len(tiles), 2):
         columns = st.columns(2, gap="xsmall")
         for column, tile in zip(columns, tiles[first : first + 2], strict=False):
-            with column, st.container(key=f"tile-{tile.key}", gap="xxsmall"):
+            with column, st.container(key=f"tile-{tile.key}", gap=None):
                 st.image(tile.thumbnail, width="stretch", alt=tile.alt)
                 chosen = _kind(tile.sha256 == shown)
                 if st.button(plain(tile.name, 40), key=tile.key, type=chosen, width="stretch"):

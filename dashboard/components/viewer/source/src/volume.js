@@ -25,7 +25,7 @@ export class VolumeStage {
       sagittalNoseLeft: true,
       backColor: [0.055, 0.067, 0.086, 1],
       crosshairColor: [1, 0.85, 0.3, 0.9],
-      crosshairWidth: 1,
+      crosshairWidth: 0,
       crosshairWidthUnit: "percent",
       isCornerOrientationText: false,
       multiplanarShowRender: 0,
@@ -34,7 +34,6 @@ export class VolumeStage {
       isColorbar: false,
       fontMinPx: 12,
     });
-    this.nv.opts.crosshairWidth = 0;
   }
 
   async load(image) {
@@ -150,6 +149,7 @@ export class VolumeStage {
 
   setPlane(plane) {
     this.plane = plane;
+    this.nv.opts.crosshairWidth = plane === "all" ? 0.2 : 0; // lines help only where planes are linked
     this.nv.setSliceType(PLANES[plane]);
   }
 

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 # Blue and vermilion of Okabe & Ito, legible on light and dark and apart for every kind of colour vision.
 CALM, ALERT, QUIET = "#2b7bba", "#d55e00", "#8795a1"
-ROW_PX = 34
+INK_ON_LIGHT, INK_ON_DARK = "#16212b", "#e4eaef"
+ROW_PX = 32
 
 
-def label_chart(prediction: Prediction, manifest: Manifest, coverage: float) -> go.Figure:
+def label_chart(prediction: Prediction, manifest: Manifest, coverage: float, *, dark: bool = False) -> go.Figure:
     """Draw every label's probability as a bar, with one dot per member.
 
     Parameters
@@ -26,6 +27,8 @@ def label_chart(prediction: Prediction, manifest: Manifest, coverage: float) -> 
     manifest : Manifest
     coverage : float
         Labels in the set at this level are in colour; those that must not be missed in the alert one.
+    dark : bool
+        Whether the page is dark.
     """
     import plotly.graph_objects as go
 
@@ -47,7 +50,7 @@ def label_chart(prediction: Prediction, manifest: Manifest, coverage: float) -> 
     )
     _add_members(figure, prediction, codes, titles)
     _add_numbers(figure, titles, shares, bold={manifest.label(code).name for code in chosen})
-    return _calm(figure, len(codes))
+    return _calm(figure, len(codes), INK_ON_DARK if dark else INK_ON_LIGHT)
 
 
 def _colour(code: str, chosen: tuple[str, ...], manifest: Manifest) -> str:
@@ -81,7 +84,7 @@ def _add_numbers(figure: go.Figure, titles: list[str], shares: list[float], bold
         )
 
 
-def _calm(figure: go.Figure, rows: int) -> go.Figure:
+def _calm(figure: go.Figure, rows: int, ink: str) -> go.Figure:
     figure.update_layout(
         height=ROW_PX * rows + 16,
         margin={"l": 0, "r": 0, "t": 4, "b": 4},
@@ -89,10 +92,12 @@ def _calm(figure: go.Figure, rows: int) -> go.Figure:
         bargap=0.4,
         dragmode=False,
         xaxis={"range": [-0.02, 1.25], "visible": False, "fixedrange": True},
-        yaxis={"fixedrange": True, "ticks": "", "automargin": True},
+        yaxis={"fixedrange": True, "ticks": "", "automargin": True, "tickfont": {"size": 13, "color": ink}},
+        font={"size": 13, "color": ink},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
     )
+    figure.update_annotations(font={"size": 13, "color": ink})
     return figure
 
 

@@ -114,12 +114,17 @@ def members_text(prediction: Prediction, code: str) -> str:
 
 
 def likeness_text(prediction: Prediction) -> str:
-    """Say how like the training images the image is."""
+    """Say how like the training images the image is; a high percentile is a strange image."""
     gate = prediction.out_of_distribution
     if gate is None:
         return NOT_ESTABLISHED
     yes = "yes" if gate.score <= gate.threshold else "no"
-    return f"{yes}, stranger than {gate.percentile:.0f} %"
+    return f"{yes}, {_ordinal(round(gate.percentile))} percentile"
+
+
+def _ordinal(number: int) -> str:
+    last = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else last}"
 
 
 def set_at(prediction: Prediction, coverage: float) -> tuple[str, ...]:

@@ -161,11 +161,11 @@ def write_plugin(parent: Path, spec: TinyPlugin | None = None) -> Plugin:
 
 
 def make_calibration(plugin: Plugin) -> Calibration:
-    """Return a plausible calibration for a plugin's labels and weights; fitted on nothing."""
+    """Return a calibration that leaves probabilities as they are; its scores are uniform in 0..1."""
     codes = plugin.manifest.label_codes
     k = len(codes)
     source = CalibrationSource(
-        dataset="invented", selection="none", n=100, n_groups=100, weights_sha256=plugin.weights_sha256
+        dataset="made", selection="none", n=100, n_groups=100, weights_sha256=plugin.weights_sha256
     )
     scores = tuple(float(score) for score in np.linspace(0.0, 1.0, 99))
     points = {

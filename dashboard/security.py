@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
+from pathlib import Path
+
+import streamlit
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+
+
+def page_script_hashes(page: bytes) -> tuple[str, ...]:
+    """Return a page's inline scripts as sources of a Content-Security-Policy."""
+    digests = (hashlib.sha256(script).digest() for script in _INLINE_SCRIPT.findall(page))
+    return tuple(f"'sha256-{base64.b64encode(digest).decode('ascii')}'" for digest in digests)
+
+
+def _streamlit_page() -> bytes:
+    path = Path(streamlit.__file__).parent / "static" / "index.html"
+    return path.read_bytes() if path.is_file() else b""
+
 
 POLICY = "; ".join(
     (
         "default-src 'self'",
-        # Streamlit styles elements as it draws them, and plotly compiles its drawing functions.
-        "script-src 'self' 'unsafe-eval' blob:",
+        " ".join(("script-src 'self' 'wasm-unsafe-eval' blob:", *page_script_hashes(_streamlit_page()))),
+        # Streamlit and plotly style elements as they draw them.
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
         "font-src 'self' data:",

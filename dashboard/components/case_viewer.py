@@ -49,7 +49,7 @@ def _choose_target(case: OpenCase, result: AnalysisResult | None, manifest: Mani
             format_func=lambda code: (
                 f"Maps for {manifest.label(code).name}, {wording.percent(prediction.probability(code))}"
             ),
-            width=330,
+            width=270,
             label_visibility="collapsed",
             help="Which label the maps explain",
         )

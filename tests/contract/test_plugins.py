@@ -32,6 +32,7 @@ def test_the_manifest_is_valid(plugin_id: str) -> None:
     assert entry.manifest is not None, entry.error
 
 
+@pytest.mark.timeout(600)  # the first test of a plugin runs all of its checks
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("plugin_id", IDS)
 def test_check(plugin_id: str, check: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -293,6 +294,7 @@ def _preprocess(plugin: Plugin, shape: Sequence[int] | None = None, seed: int = 
     return plugin.preprocess(textured_study(plugin.manifest, shape, seed), region_for(plugin.manifest, shape))
 
 
+@lru_cache(maxsize=1)  # by identity of the plugin: the checks of one run share a loaded ensemble
 def _loaded(plugin: Plugin) -> Ensemble:
     if not plugin.manifest.weights.files:
         raise NotApplicable("plugin.toml names no weights")

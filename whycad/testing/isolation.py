@@ -42,7 +42,12 @@ def _run_child(plugin: Plugin, names: Sequence[str], timeout_s: float) -> list[C
     with tempfile.TemporaryDirectory(prefix="whycad-contract-") as scratch:
         log = Path(scratch) / "log"
         log.touch()
-        how = _watch(_start(plugin, log, names), log, timeout_s)
+        child = _start(plugin, log, names)
+        try:
+            how = _watch(child, log, timeout_s)
+        finally:
+            child.kill()
+            child.wait()
         lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     outcomes = [CheckOutcome(**line) for line in lines if "state" in line]
     if len(outcomes) < len(names):
@@ -66,8 +71,6 @@ def _watch(child: subprocess.Popen[bytes], log: Path, timeout_s: float) -> str:
         if log.stat().st_size != size:
             size, since = log.stat().st_size, now
         if now - since > (timeout_s if size else max(timeout_s, START_S)):
-            child.kill()
-            child.wait()
             return f"hung: it was not done within {timeout_s:g} s"
         time.sleep(POLL_S)
     return f"ended the process (exit status {child.returncode})"

@@ -101,10 +101,11 @@ def png(picture: Picture, *, max_side: int | None = None) -> bytes:
 
 
 def thumbnail(study: Study, side: int = 240) -> bytes:
-    """Return a small PNG of a study, cropped to 4:3 around its middle."""
+    """Return a small JPEG of a study, cropped to 4:3 around its middle."""
     image = Image.fromarray(base_picture(study))
-    size = (side, side * 3 // 4)
-    return png(np.asarray(ImageOps.fit(image, size, Image.Resampling.LANCZOS), np.uint8))
+    buffer = io.BytesIO()
+    ImageOps.fit(image, (side, side * 3 // 4), Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
 
 
 def contact_sheet(study: Study, attributions: Sequence[Attribution], *, max_side: int = 640, gap: int = 8) -> bytes:

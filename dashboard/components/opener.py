@@ -164,12 +164,12 @@ def _real_cases(session: Session, plugin_id: str) -> None:
 
 def _tiles(session: Session, tiles: Sequence[Tile]) -> None:
     shown = session.case.study.sha256 if session.case is not None else ""
-    for first in range(0, len(tiles), 2):
-        columns = st.columns(2, gap="xsmall")
-        for column, tile in zip(columns, tiles[first : first + 2], strict=False):
-            with column, st.container(key=f"tile-{tile.key}", gap=None):
-                st.image(tile.thumbnail, width="stretch", alt=tile.alt)
-                chosen = _kind(tile.sha256 == shown)
-                if st.button(plain(tile.name, 40), key=tile.key, type=chosen, width="stretch"):
-                    session.open(tile.open())
-                    st.rerun()
+    grid = st.grid(2, min_column_width=80, wrap=False, gap="xsmall")
+    for tile in tiles:
+        with grid.container(key=f"tile-{tile.key}", gap=None):
+            # The format is named so that Streamlit does not encode it anew on every run.
+            st.image(tile.thumbnail, width="stretch", output_format="JPEG", alt=tile.alt)
+            chosen = _kind(tile.sha256 == shown)
+            if st.button(plain(tile.name, 40), key=tile.key, type=chosen, width="stretch"):
+                session.open(tile.open())
+                st.rerun()

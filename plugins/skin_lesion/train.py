@@ -39,10 +39,39 @@ from whycad.uncertainty.calibration import CalibrationSource
 OUTLINE_WEIGHT = 0.4
 LABEL_SMOOTHING = 0.05
 BALANCE_POWER = 0.7
-CYCLES = (18, 10, 10, 10)
-N_RUNS = 2
-MEMBERS_PER_RUN = (3, 2)
 PLUGIN_FOLDER = Path(__file__).parent
+GENTLE = AugmentConfig(
+    scale=(0.85, 1.25),
+    aspect=1.15,
+    shift=0.1,
+    brightness=0.12,
+    contrast=0.12,
+    saturation=0.12,
+    channel_gain=0.05,
+    cutout=0.25,
+)
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One run: cycles under strong augmentation, then cycles under gentle augmentation.
+
+    The second stage starts from the averaged weights that the first ended with.
+
+    Attributes
+    ----------
+    strong, gentle : tuple of int
+        Epochs of each cosine cycle.
+    keep : int
+        How many of the last snapshots become members.
+    """
+
+    strong: tuple[int, ...]
+    gentle: tuple[int, ...]
+    keep: int
+
+
+RUNS = (RunPlan((18, 10, 10), (8, 8), 2), RunPlan((18, 10), (8, 8), 2))
 
 
 @dataclass(frozen=True)
@@ -104,20 +133,31 @@ class LesionLoss:
 
 
 def fit_run(data: Path, out: Path, run: int, device: str, seed: int) -> list[Path]:
-    """Train one run of snapshots on everything but the calibration fold, resuming in ``out``.
+    """Train one run on everything but the calibration fold, resuming in ``out``.
 
     Returns
     -------
     list of Path
-        One state dict per cycle.
+        State dicts of the run's members.
     """
-    recipe = Recipe()
+    plan, place = RUNS[run], torch.device(device)
     table = training_table(data)
     table = table.select(table.fold != CALIBRATION_FOLD)
-    loss = LesionLoss(table, recipe, torch.device(device))
-    config = FitConfig(cycles=CYCLES, seed=seed + run)
-    weights = sampling_weights(table.labels, recipe.balance_power)
-    return fit(lambda: LesionNet(recipe.net), loss, weights, out / f"run{run}", config, torch.device(device))
+    weights = sampling_weights(table.labels, BALANCE_POWER)
+    strong, gentle = Recipe(), Recipe(switch_epoch=0, augment=GENTLE)
+    first = FitConfig(cycles=plan.strong, seed=seed + run)
+    states = fit(
+        lambda: LesionNet(strong.net), LesionLoss(table, strong, place), weights, out / f"run{run}", first, place
+    )
+
+    def resume() -> LesionNet:
+        model = LesionNet(gentle.net)
+        model.load_state_dict(torch.load(states[-1], weights_only=True))
+        return model
+
+    second = FitConfig(cycles=plan.gentle, learning_rate=1.5e-3, weight_decay=0.02, seed=seed + 100 + run)
+    states += fit(resume, LesionLoss(table, gentle, place), weights, out / f"run{run}-gentle", second, place)
+    return states[-plan.keep :]
 
 
 def _fit_run_alone(job: tuple[Path, Path, int, str, int]) -> list[Path]:
@@ -128,14 +168,14 @@ def _fit_run_alone(job: tuple[Path, Path, int, str, int]) -> list[Path]:
 
 
 def fit_all(request: TrainRequest, device: str) -> list[Path]:
-    """Train every run and return the members: the last snapshots of each."""
-    jobs = [(request.data, request.out, run, device, request.seed) for run in range(N_RUNS)]
+    """Train every run and return the members."""
+    jobs = [(request.data, request.out, run, device, request.seed) for run in range(len(RUNS))]
     if device == "cpu":
-        with ProcessPoolExecutor(N_RUNS, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(len(RUNS), mp_context=get_context("spawn")) as pool:
             runs = list(pool.map(_fit_run_alone, jobs))
     else:
         runs = [fit_run(*job) for job in jobs]
-    return [path for run, keep in zip(runs, MEMBERS_PER_RUN, strict=True) for path in run[-keep:]]
+    return [path for members in runs for path in members]
 
 
 def calibration_cases(data: Path) -> tuple[Pack, NDArray[np.int64]]:

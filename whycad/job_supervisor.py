@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_ATTEMPTS = 2
 POLL_S = 0.1
+WEIGH_S = 0.5
 IDLE_POLL_S = 0.5
 _NAME = re.compile(r"(result|partial-\d{1,4})")
 _STAGES = ("queued", "preprocess", "predict", "explain", "done")
@@ -31,6 +32,7 @@ class Watch:
 
     started: float = field(default_factory=time.monotonic)
     heard: float = field(default_factory=time.monotonic)
+    weighed: float = 0.0
     cancel_sent: float | None = None
     accepted: bool = False
 
@@ -203,12 +205,18 @@ class Supervisor(threading.Thread):
             problem = f"made no progress for {settings.silence_s:g} s"
         elif now - watch.started > settings.job_s:
             problem = f"was not done within {settings.job_s:g} s"
-        elif worker.memory_bytes() > settings.memory_bytes:
+        elif self._is_too_large(worker, watch, now):
             problem = f"used more than {settings.memory_bytes / 1024**3:.2g} GiB of memory"
         if not problem:
             return False
         self._discard()
         raise PluginError(f"{job.plugin.label}: {problem} and was stopped", remedy="try again, or choose another task")
+
+    def _is_too_large(self, worker: WorkerProcess, watch: Watch, now: float) -> bool:
+        if now - watch.weighed < WEIGH_S:  # looking through the process table is not free
+            return False
+        watch.weighed = now
+        return worker.memory_bytes() > self._queue.settings.memory_bytes
 
     def _stop_cancelled(self, job: Job, worker: WorkerProcess, watch: Watch, now: float) -> bool:
         if watch.cancel_sent is None:

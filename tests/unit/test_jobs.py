@@ -92,7 +92,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def queue(plugins: Path) -> Iterator[JobQueue]:
-    settings = JobSettings(devices=("cpu",), silence_s=90.0, cancel_grace_s=2.0, memory_bytes=2**30)
+    settings = JobSettings(devices=("cpu",), silence_s=90.0, cancel_grace_s=60.0, memory_bytes=2**30)
     jobs = JobQueue(discover([plugins]), settings)
     yield jobs
     jobs.close()
@@ -249,7 +249,8 @@ class TestCancel:
         assert queue.worker_pids() == pids
         assert queue.status(job, ME).result is None
 
-    def test_a_job_that_does_not_listen_is_killed(self, queue: JobQueue) -> None:
+    def test_a_job_that_does_not_listen_is_killed(self, queue: JobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(queue, "settings", replace(queue.settings, cancel_grace_s=0.5))
         job = queue.submit(make_study(), "hangs", REQUEST, ME)
         wait_until_running(queue, job)
         started = time.monotonic()

@@ -139,11 +139,14 @@ class BatchOutput:
     features: NDArray[np.float64] | None
 
 
-def _forward(inputs: Sequence[ModelInput], ensemble: Ensemble, calibration: Calibration) -> BatchOutput:
+def _forward(
+    inputs: Sequence[ModelInput], ensemble: Ensemble, calibration: Calibration, hooks: Hooks | None = None
+) -> BatchOutput:
     import torch
 
     batch = torch.from_numpy(np.stack([item.array for item in inputs]))
-    output = ensemble.forward(batch, with_features=calibration.ood is not None)
+    cancelled = hooks.cancelled if hooks is not None else None
+    output = ensemble.forward(batch, with_features=calibration.ood is not None, cancelled=cancelled)
     members = calibrate(output.logits.numpy(), calibration)
     if output.features is None:
         return BatchOutput(members, None)
@@ -289,7 +292,7 @@ def analyse(
     hooks.check()
     hooks.progress(Progress("predict", 0.05, "Running the members"))
     calibration = calibration_of(plugin)
-    output = _forward([inputs], ensemble, calibration)
+    output = _forward([inputs], ensemble, calibration, hooks)
     prediction = _predictions(output, plugin.manifest, calibration, request.coverage)[0]
     result = _result(study, plugin, request, prediction, ensemble)
     hooks.partial(result)
@@ -342,7 +345,7 @@ def _result(
         plugin_version=manifest.version,
         weights_sha256=plugin.weights_sha256,
         code_version=__version__,
-        device=str(ensemble.device),
+        device=str(ensemble.runs_on),
         precision=ensemble.precision,
         evidence_level=manifest.evidence_level,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -8,14 +8,13 @@ import pytest
 from whycad.errors import JobCancelledError, ManifestError, PluginError
 from whycad.pipeline import Hooks, analyse, predict_batch
 from whycad.result_io import load_result, results_equal, save_result
-from whycad.testing.calibration import write_calibrated_plugin
 from whycad.testing.plugins import TinyPlugin, make_study, write_plugin
 from whycad.types import AnalysisRequest, DecisionKind, Prediction
 
 
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory):
-    return write_calibrated_plugin(tmp_path_factory.mktemp("plugins"))
+    return write_plugin(tmp_path_factory.mktemp("plugins"))
 
 
 @pytest.fixture(scope="module")
@@ -116,13 +115,13 @@ def test_an_unknown_label_is_refused(plugin, ensemble):
 
 
 def test_without_calibration_there_are_no_scores(tmp_path):
-    plugin = write_plugin(tmp_path)
+    plugin = write_plugin(tmp_path, TinyPlugin(calibrated=False))
     with pytest.raises(ManifestError, match="not probabilities"):
         analyse(make_study(), plugin, AnalysisRequest())
 
 
 def test_a_calibration_of_other_weights_is_refused(tmp_path, plugin):
-    other = write_calibrated_plugin(tmp_path, TinyPlugin(n_members=3))
+    other = write_plugin(tmp_path, TinyPlugin(n_members=3))
     other.calibration_path().write_bytes(plugin.calibration_path().read_bytes())
     with pytest.raises(ManifestError, match="other weights"):
         analyse(make_study(), other, AnalysisRequest())
@@ -145,7 +144,7 @@ def preprocess(study, region=None):
 
 
 def test_a_plugin_that_raises_is_named_and_its_words_are_not_quoted(tmp_path):
-    plugin = write_calibrated_plugin(tmp_path, TinyPlugin(id="broken", preprocess=PREPROCESS_THAT_RAISES))
+    plugin = write_plugin(tmp_path, TinyPlugin(id="broken", preprocess=PREPROCESS_THAT_RAISES))
     with pytest.raises(PluginError, match="'broken'") as caught:
         analyse(make_study(), plugin, AnalysisRequest())
     assert "CANARY" not in str(caught.value)

@@ -12,9 +12,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from sklearn.covariance import LedoitWolf
-from sklearn.decomposition import PCA
-from sklearn.model_selection import GroupKFold
 
 METHOD = "Mahalanobis distance of the members' features"
 
@@ -60,6 +57,10 @@ class OodReference(BaseModel):
 def _fit_projection(
     features: NDArray[np.float64], n_components: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    # Imported here: workers only score, and scikit-learn would add a second to their start.
+    from sklearn.covariance import LedoitWolf
+    from sklearn.decomposition import PCA
+
     centre = features.mean(axis=0)
     scale = features.std(axis=0) + 1e-6
     standard = (features - centre) / scale
@@ -85,6 +86,8 @@ def fit_ood(
     accept : float
         Percentage of calibration cases that must not be referred.
     """
+    from sklearn.model_selection import GroupKFold
+
     held_out = np.empty(len(features))
     for train, test in GroupKFold(n_splits=5).split(features, groups=groups):
         projection, centre, scale = _fit_projection(features[train], n_components)

@@ -24,8 +24,7 @@ from whycad.audit.lesion_focus import (
 from whycad.cli import main
 from whycad.errors import DatasetError
 from whycad.plugin import Plugin, load_plugin
-from whycad.testing.calibration import neutral_calibration
-from whycad.testing.plugins import TinyPlugin, write_manifest, write_plugin
+from whycad.testing.plugins import TinyPlugin, make_calibration, write_manifest, write_plugin
 from whycad.testing.tiny_net import TinyNet
 from whycad.weights import file_sha256
 
@@ -247,5 +246,5 @@ def write_spot_plugin(parent: Path, sees_dark: bool) -> Plugin:
     save_file(net.state_dict(), path)
     write_manifest(folder, spec, {"weights/member0.safetensors": file_sha256(path)})
     plugin = load_plugin(folder)
-    plugin.calibration_path().write_text(neutral_calibration(plugin).model_dump_json())
+    plugin.calibration_path().write_text(make_calibration(plugin).model_dump_json())
     return plugin

@@ -1,0 +1,129 @@
+"""Make ``docs/screenshots``: every view, light and dark, 1280 and 1920 pixels wide.
+
+Run it with ``make screenshots``. It starts the app, opens a simulated case and waits for all maps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+REPO = Path(__file__).resolve().parents[1]
+OUT = REPO / "docs" / "screenshots"
+SIZES = ((1280, 900), (1920, 1080))
+SAMPLE = 1
+SLOW_MS = 600_000
+TABS = {"checks": "Checks"}
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+
+Theme = Literal["light", "dark"]
+
+
+@contextmanager
+def app() -> Iterator[str]:
+    """Start the app on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "asgi.py", f"--server.port={port}"]
+    # Real cases are left out: pictures of patients do not go into the documentation.
+    environment = {name: value for name, value in os.environ.items() if name != "WHYCAD_DATA"}
+    process = subprocess.Popen(  # noqa: S603  # our own command
+        [*command, "--server.fileWatcherType=none"], cwd=REPO, env=environment
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _await(f"{url}/_stcore/health")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _await(url: str) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310  # a fixed local address
+                return
+        except (urllib.error.URLError, OSError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.3)
+
+
+def shoot(page: Page, name: str, theme: Theme) -> None:
+    """Take one view at every size."""
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(1500)
+        path = OUT / f"{name}-{theme}-{width}.png"
+        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        # Few colours would show as steps in the maps.
+        small = picture if name.startswith("case") else picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+        small.save(path, optimize=True)
+        print(path.relative_to(REPO), flush=True)  # noqa: T201  # progress of a command
+
+
+def shoot_all(browser: Browser, url: str, theme: Theme) -> None:
+    """Walk through the app in one theme."""
+    page = browser.new_page(color_scheme=theme, viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(SLOW_MS)
+    page.goto(url)
+    samples = page.locator('[class*="st-key-sample-"] button')
+    samples.first.wait_for()
+    shoot(page, "welcome", theme)
+    samples.nth(SAMPLE).click()
+    page.get_by_test_id("viewer-method-lime").wait_for()
+    page.locator(".st-key-job").wait_for(state="detached")
+    page.locator(".st-key-card-labels .js-plotly-plot").wait_for()
+    shoot(page, "case", theme)
+    for name, title in TABS.items():
+        page.get_by_role("tab", name=title).click()
+        page.get_by_role("tab", name=title).evaluate("tab => tab.scrollIntoView({block: 'center'})")
+        shoot(page, f"case-{name}", theme)
+    for name, title in (("tasks", "Tasks & model cards"), ("about", "About & limits")):
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.get_by_role("link", name=title).click()
+        page.locator("h2", has_text=title).wait_for()
+        shoot(page, name, theme)
+    page.close()
+
+
+def main() -> None:
+    """Make all pictures."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.screenshots", description=__doc__)
+    parser.add_argument("--url", default="", help="of an app that runs already")
+    parser.add_argument("--theme", choices=("light", "dark"), help="only this one")
+    args = parser.parse_args()
+    OUT.mkdir(parents=True, exist_ok=True)
+    chromium = os.environ.get("WHYCAD_CHROMIUM") or shutil.which("chromium")
+    themes: tuple[Theme, ...] = (args.theme,) if args.theme else ("light", "dark")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        for theme in themes:
+            if args.url:
+                shoot_all(browser, args.url, theme)
+            else:
+                with app() as url:
+                    shoot_all(browser, url, theme)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -38,6 +38,8 @@ def with_tables(body: str, manifest: Manifest, figures: Sequence[JsonObject]) ->
     figures : sequence of JsonObject
         As ``whycad evaluate`` writes them, the main data set first.
     """
+    if BEGIN not in body:
+        return body
     tables = "\n\n".join(_section(stored, manifest) for stored in figures) or "No figures are stored yet."
     return _BLOCK.sub(lambda _match: f"{BEGIN}\n\n{tables}\n\n{END}", body)
 

@@ -71,7 +71,7 @@ class RunPlan:
     keep: int
 
 
-RUNS = (RunPlan((18, 10, 10), (8, 8), 2), RunPlan((18, 10), (8, 8), 2))
+RUNS = (RunPlan((18, 10, 10), (8, 8, 8), 2), RunPlan((18, 10), (8, 8, 8), 3))
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def _predictions(
     output: BatchOutput, manifest: Manifest, calibration: Calibration, coverage: float
 ) -> list[Prediction]:
     mean = output.members.mean(axis=0)
-    conformal = p_values(nonconformity(mean, np.asarray(calibration.prior)), calibration.conformal_scores)
+    conformal = p_values(nonconformity(mean), calibration.conformal_scores)
     total, aleatoric, epistemic = decompose(output.members)
     strange = _strangeness(output.features, calibration) or [None] * len(mean)
     predictions = []

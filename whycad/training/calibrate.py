@@ -161,7 +161,7 @@ def fit_calibration(data: CalibrationData, manifest: Manifest) -> Calibration:
     penalty = min(trials, key=lambda p: _log_loss(trials[p], data.labels))
     parameters, members = _fit_scaling(logs, data.labels, penalty), trials[penalty]
     mean = members.mean(axis=0)
-    own = nonconformity(mean, prior)[np.arange(len(data.labels)), data.labels]
+    own = nonconformity(mean)[np.arange(len(data.labels)), data.labels]
     return Calibration(
         source=data.source,
         labels=codes,

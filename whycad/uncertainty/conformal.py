@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def nonconformity(probabilities: NDArray[np.float64], prior: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how strange each label would be, ``(n, k)`` in 0..1.
+def nonconformity(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how strange each label would be, ``(n, k)`` in 0..1: one minus its probability.
 
-    One minus the posterior under equal prevalence: rare labels are not strange for being rare.
+    Thresholds are per class, so rare labels are not left out for being rare.
     """
-    balanced = probabilities / prior
-    return np.asarray(1.0 - balanced / balanced.sum(axis=-1, keepdims=True))
+    return np.asarray(1.0 - probabilities)
 
 
 def p_values(scores: NDArray[np.float64], calibration: Mapping[str, Sequence[float]]) -> NDArray[np.float64]:

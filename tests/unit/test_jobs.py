@@ -128,8 +128,9 @@ class TestGood:
         assert queue.worker_pids() == before != ()
 
     def test_no_plugin_code_and_no_image_is_left_in_this_process(self, queue: JobQueue) -> None:
+        before = {name for name in sys.modules if name.startswith("_whycad_plugin_")}
         run(queue, "tiny")
-        assert not [name for name in sys.modules if name.startswith("_whycad_plugin_")]
+        assert {name for name in sys.modules if name.startswith("_whycad_plugin_")} == before
         deadline = time.monotonic() + 5
         while list(queue.scratch.iterdir()) and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -70,6 +70,7 @@ class LesionNet(nn.Module):
         self.layer3 = _stage(w[1], w[2], b[2], 2)
         self.layer4 = _stage(w[2], w[3], b[3], 2)
         self.outline = nn.Conv2d(w[2], 1, 1)
+        self.evidence = nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(2 * w[3], N_CLASSES)
         self.n_features = 2 * w[3]
@@ -79,8 +80,10 @@ class LesionNet(nn.Module):
         outline = self.outline(middle)
         deep = self.layer4(middle)
         weight = F.adaptive_avg_pool2d(torch.sigmoid(outline.float()), deep.shape[-2:]) + 1e-3
-        inside = (deep * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3))
-        return torch.cat([deep.mean(dim=(2, 3)), inside.to(deep.dtype)], dim=1), outline
+        inside = deep * (weight / weight.mean(dim=(2, 3), keepdim=True)).to(deep.dtype)
+        # The head is linear in these maps, so that a class activation map of them is exact (Zhou 2016).
+        maps = self.evidence(torch.cat([deep, inside], dim=1))
+        return maps.mean(dim=(2, 3)), outline
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Map normalised images ``(n, 3, H, W)`` to penultimate features ``(n, 512)``."""

@@ -165,8 +165,17 @@ def _maps_lie_over_the_lesion(sheet: bytes, simulated: PhantomCase) -> None:
 
 def _label_changes_without_the_model(page: Page) -> None:
     chosen = page.locator('[class*="st-key-target-"] input').first
-    chosen.click()
-    page.get_by_role("option").filter(has_text="Vascular lesion").click()
+    option = page.get_by_role("option").filter(has_text="Vascular lesion")
+    for _ in range(5):  # a rerun after the downloads may close the list again
+        chosen.press("ArrowDown")
+        page.wait_for_timeout(1000)
+        if option.count():
+            break
+        chosen.click()
+        page.wait_for_timeout(1000)
+        if option.count():
+            break
+    option.click(timeout=20_000)
     page.get_by_role("button", name="Explain for Vascular lesion").wait_for()
     assert page.locator(".st-key-job").count() == 0
 

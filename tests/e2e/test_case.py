@@ -166,7 +166,7 @@ def _maps_lie_over_the_lesion(sheet: bytes, simulated: PhantomCase) -> None:
 def _label_changes_without_the_model(page: Page) -> None:
     chosen = page.locator('[class*="st-key-target-"] input').first
     option = page.get_by_role("option").filter(has_text="Vascular lesion")
-    for _ in range(5):  # a rerun after the downloads may close the list again
+    for _ in range(5):  # seen: the first click after the downloads opens no list; cause unknown
         chosen.press("ArrowDown")
         page.wait_for_timeout(1000)
         if option.count():

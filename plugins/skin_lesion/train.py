@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -53,25 +54,45 @@ GENTLE = AugmentConfig(
 
 
 @dataclass(frozen=True)
-class RunPlan:
-    """One run: cycles under strong augmentation, then cycles under gentle augmentation.
-
-    The second stage starts from the averaged weights that the first ended with.
+class Stage:
+    """One stretch of training; it starts from the averaged weights that the stage before ended with.
 
     Attributes
     ----------
-    strong, gentle : tuple of int
+    name : str
+        Of its checkpoint folder.
+    cycles : tuple of int
         Epochs of each cosine cycle.
-    keep : int
-        How many of the last snapshots become members.
+    augment : AugmentConfig
+    learning_rate, weight_decay : float
+    small_until : int
+        First epoch at full resolution.
     """
 
-    strong: tuple[int, ...]
-    gentle: tuple[int, ...]
+    name: str
+    cycles: tuple[int, ...]
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    small_until: int = 0
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Stages one after the other, and how many of the last one's snapshots become members."""
+
+    stages: tuple[Stage, ...]
     keep: int
 
 
-RUNS = (RunPlan((18, 10, 10), (8, 8, 8), 2), RunPlan((18, 10), (8, 8, 8), 3))
+def _plan(first: tuple[int, ...], keep: int) -> RunPlan:
+    strong = Stage("strong", first, small_until=10)
+    gentle = Stage("gentle", (8, 8, 8), GENTLE, 1.5e-3, 0.02)
+    long = Stage("long", (10, 10, 10), replace(GENTLE, cutout=0.5), 2e-3, 0.03)
+    return RunPlan((strong, gentle, long), keep)
+
+
+RUNS = (_plan((18, 10, 10), 2), _plan((18, 10), 3))
 
 
 @dataclass(frozen=True)
@@ -144,20 +165,27 @@ def fit_run(data: Path, out: Path, run: int, device: str, seed: int) -> list[Pat
     table = training_table(data)
     table = table.select(table.fold != CALIBRATION_FOLD)
     weights = sampling_weights(table.labels, BALANCE_POWER)
-    strong, gentle = Recipe(), Recipe(switch_epoch=0, augment=GENTLE)
-    first = FitConfig(cycles=plan.strong, seed=seed + run)
-    states = fit(
-        lambda: LesionNet(strong.net), LesionLoss(table, strong, place), weights, out / f"run{run}", first, place
-    )
-
-    def resume() -> LesionNet:
-        model = LesionNet(gentle.net)
-        model.load_state_dict(torch.load(states[-1], weights_only=True))
-        return model
-
-    second = FitConfig(cycles=plan.gentle, learning_rate=1.5e-3, weight_decay=0.02, seed=seed + 100 + run)
-    states += fit(resume, LesionLoss(table, gentle, place), weights, out / f"run{run}-gentle", second, place)
+    states: list[Path] = []
+    for index, stage in enumerate(plan.stages):
+        recipe = Recipe(switch_epoch=stage.small_until, augment=stage.augment)
+        config = FitConfig(
+            cycles=stage.cycles,
+            learning_rate=stage.learning_rate,
+            weight_decay=stage.weight_decay,
+            seed=seed + 100 * index + run,
+        )
+        start = states[-1] if states else None
+        loss = LesionLoss(table, recipe, place)
+        states = fit(partial(_start, recipe.net, start), loss, weights, out / f"run{run}-{stage.name}", config, place)
     return states[-plan.keep :]
+
+
+def _start(net: NetConfig, state: Path | None) -> LesionNet:
+    """Build the network, with the weights of a snapshot where one is given."""
+    model = LesionNet(net)
+    if state is not None:
+        model.load_state_dict(torch.load(state, weights_only=True))
+    return model
 
 
 def _fit_run_alone(job: tuple[Path, Path, int, str, int]) -> list[Path]:

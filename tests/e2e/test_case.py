@@ -165,17 +165,10 @@ def _maps_lie_over_the_lesion(sheet: bytes, simulated: PhantomCase) -> None:
 
 def _label_changes_without_the_model(page: Page) -> None:
     chosen = page.locator('[class*="st-key-target-"] input').first
-    option = page.get_by_role("option").filter(has_text="Vascular lesion")
-    for _ in range(5):  # seen: the first click after the downloads opens no list; cause unknown
-        chosen.press("ArrowDown")
-        page.wait_for_timeout(1000)
-        if option.count():
-            break
-        chosen.click()
-        page.wait_for_timeout(1000)
-        if option.count():
-            break
-    option.click(timeout=20_000)
+    chosen.scroll_into_view_if_needed()
+    page.wait_for_timeout(800)  # the list closes when the page scrolls, and the browser tells of a scroll late
+    chosen.click()
+    page.get_by_role("option").filter(has_text="Vascular lesion").click(timeout=20_000)
     page.get_by_role("button", name="Explain for Vascular lesion").wait_for()
     assert page.locator(".st-key-job").count() == 0
 
@@ -236,4 +229,5 @@ def test_foreign_host_is_refused(app_url: str) -> None:
     request = urllib.request.Request(f"{app_url}/_stcore/host-config", headers={"Host": "evil.example"})
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request)
+    refused.value.close()
     assert refused.value.code in (400, 403)

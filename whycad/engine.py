@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -82,6 +82,8 @@ class Engine:
         mixed = self.device.type == "cuda"
         with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.float16, enabled=mixed):
             output = getattr(self.members[member], function)(batch)
+        if isinstance(output, Mapping):
+            return {name: _to_cpu(part) for name, part in output.items()}
         return tuple(_to_cpu(part) for part in output) if isinstance(output, tuple) else _to_cpu(output)
 
 
@@ -132,6 +134,27 @@ def check_output(plugin: Plugin, output: object, n: int, width: int | None) -> T
             remedy="tell whoever maintains the plugin",
         )
     return output
+
+
+def check_evidence_output(plugin: Plugin, output: object, n: int) -> dict[str, Tensor]:
+    """Return what ``forward_evidence`` gave for ``n`` inputs, if it is finite tensors by name.
+
+    Raises
+    ------
+    PluginError
+        On another type, or a tensor whose first axis is not the batch.
+    PredictionError
+        On NaN or infinite values.
+    """
+    if not isinstance(output, Mapping) or not all(isinstance(name, str) for name in output):
+        raise PluginError(f"{plugin.label}: forward_evidence returned {type(output).__name__[:64]}, not a dict by name")
+    for name, part in output.items():
+        where = f"{plugin.label}: forward_evidence, {name[:40]!r}"
+        if not isinstance(part, Tensor) or not part.is_floating_point() or part.ndim < 1 or len(part) != n:
+            raise PluginError(f"{where}: not a float tensor with one entry per input")
+        if not torch.isfinite(part).all():
+            raise PredictionError(f"{where}: NaN or infinite values", remedy="tell whoever maintains the plugin")
+    return dict(output)
 
 
 def view_of(batch: Tensor, view: View) -> Tensor:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 TOLERANCE = 1e-4
+FUNCTIONS = ("forward", "forward_features", "forward_with_features", "forward_evidence")
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -46,8 +48,8 @@ def folded(model: nn.Module, example: Tensor) -> nn.Module:
 
 
 def agree(model: nn.Module, other: nn.Module, example: Tensor) -> bool:
-    """Tell whether two models give the same outputs (and features, if any) within the tolerance."""
-    functions = [name for name in ("forward", "forward_features", "forward_with_features") if hasattr(model, name)]
+    """Tell whether two models give the same outputs (features and evidence too, if any) within the tolerance."""
+    functions = [name for name in FUNCTIONS if hasattr(model, name)]
     with torch.inference_mode():
         pairs = [(getattr(model, name)(example), getattr(other, name)(example)) for name in functions]
     return all(_close(expected, actual) for expected, actual in pairs)
@@ -56,6 +58,8 @@ def agree(model: nn.Module, other: nn.Module, example: Tensor) -> bool:
 def _close(expected: object, actual: object) -> bool:
     if isinstance(expected, tuple) and isinstance(actual, tuple):
         return len(expected) == len(actual) and all(map(_close, expected, actual))
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        return expected.keys() == actual.keys() and all(_close(expected[name], actual[name]) for name in expected)
     if not isinstance(expected, Tensor) or not isinstance(actual, Tensor) or expected.shape != actual.shape:
         return False
     bound = TOLERANCE * max(1.0, float(expected.abs().max()))

@@ -7,11 +7,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from whycad.engine import batch_size, check_output, choose_device, make_engine, view_of
+from whycad.engine import batch_size, check_evidence_output, check_output, choose_device, make_engine, view_of
 from whycad.errors import JobCancelledError, PluginError, PredictionError, WeightsError
 from whycad.manifest import View
 from whycad.plugin import Plugin, contained
@@ -19,6 +22,7 @@ from whycad.weights import load_weights
 
 __all__ = ["Call", "Ensemble", "EnsembleOutput", "ModelPool", "choose_device", "load_members"]
 
+T = TypeVar("T")
 OUT_OF_MEMORY_NOTE = "ran on the CPU after the GPU ran out of memory"
 
 
@@ -178,6 +182,45 @@ class Ensemble:
         wanted = with_features and self.has_features
         return EnsembleOutput(logits, self.features(batch, cancelled=cancelled) if wanted else None)
 
+    @property
+    def has_evidence(self) -> bool:
+        """Whether every member has ``forward_evidence``."""
+        return all(hasattr(member, "forward_evidence") for member in self.members)
+
+    def evidence(self, batch: Tensor, *, cancelled: Callable[[], bool] | None = None) -> dict[str, NDArray[np.float32]]:
+        """Return the members' extra outputs for a batch, unflipped.
+
+        Returns
+        -------
+        dict of str to ndarray of float32 (members, n, ...)
+            What ``forward_evidence`` gave, finite; empty where the members have no such method.
+
+        Raises
+        ------
+        PluginError
+            When a member raises, or the members return different names or shapes.
+        PredictionError, JobCancelledError
+            As for ``logits``.
+        """
+        if not self.has_evidence:
+            return {}
+        self._check_batch(batch)
+        return self._guarded(lambda: self._run_evidence(batch, cancelled))
+
+    def _run_evidence(self, batch: Tensor, cancelled: Callable[[], bool] | None) -> dict[str, NDArray[np.float32]]:
+        size = batch_size(self.plugin.manifest.input.shape, self._engine.device)
+        call = Call("forward_evidence", (), cancelled)
+        per_member: list[dict[str, Tensor]] = []
+        for member in range(len(self.members)):
+            parts = [
+                check_evidence_output(self.plugin, self._call(call, member, part), len(part))
+                for part in torch.split(batch, size)
+            ]
+            per_member.append({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+        if len({tuple((name, tuple(t.shape)) for name, t in outputs.items()) for outputs in per_member}) != 1:
+            raise PluginError(f"{self.plugin.label}: the members return evidence of different names or shapes")
+        return {name: torch.stack([outputs[name] for outputs in per_member]).numpy() for name in per_member[0]}
+
     def explain_members(self) -> tuple[nn.Module, ...]:
         """Return own copies of the members, safe to hook and differentiate beside other threads."""
         with self.lock:
@@ -192,12 +235,16 @@ class Ensemble:
             raise PredictionError(f"{self.plugin.label}: the input holds NaN or infinite values")
 
     def _all_members(self, call: Call, batch: Tensor) -> tuple[Tensor, ...]:
+        return self._guarded(lambda: self._run(call, batch))
+
+    def _guarded(self, run: Callable[[], T]) -> T:
+        """Run something on all members, on the CPU where the GPU's memory runs out."""
         with self.lock:
             try:
-                return self._run(call, batch)
+                return run()
             except torch.OutOfMemoryError:
                 self._fall_back_to_cpu()
-                return self._run(call, batch)
+                return run()
 
     def _fall_back_to_cpu(self) -> None:
         if self._engine.device.type == "cpu":
@@ -217,11 +264,14 @@ class Ensemble:
             raise PluginError(f"{self.plugin.label}: the members return outputs of different shapes")
         return tuple(torch.stack(outputs) for outputs in zip(*per_member, strict=True))
 
-    def _pass(self, call: Call, member: int, part: Tensor) -> tuple[Tensor, ...]:
+    def _call(self, call: Call, member: int, part: Tensor) -> object:
         if call.cancelled is not None and call.cancelled():
             raise JobCancelledError("the job was cancelled")
         with contained(self.plugin, call.function, passing=(torch.OutOfMemoryError,)):
-            output = self._engine.run(member, call.function, part)
+            return self._engine.run(member, call.function, part)
+
+    def _pass(self, call: Call, member: int, part: Tensor) -> tuple[Tensor, ...]:
+        output = self._call(call, member, part)
         outputs = output if isinstance(output, tuple) and len(call.widths) > 1 else (output,)
         if len(outputs) != len(call.widths):
             raise PluginError(f"{self.plugin.label}: {call.function} must return {len(call.widths)} tensors")

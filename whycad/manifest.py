@@ -21,6 +21,7 @@ LabelCode = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,31}$")]
 CodeReference = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 View = Literal["identity", "flip_rows", "flip_columns", "flip_both"]
 
 
@@ -44,6 +45,8 @@ class InputSpec(_Section):
     """What images the task reads, and the tensor that the network gets.
 
     ``shape`` is the network's spatial shape; ``value_range`` is the range of the Study's pixels.
+    With ``per_slice`` the plugin's preprocess reads one two-dimensional slice, and a volume is
+    analysed slice by slice.
     """
 
     modalities: tuple[str, ...] = Field(min_length=1)
@@ -55,6 +58,7 @@ class InputSpec(_Section):
     window: tuple[float, float] | None = None
     min_size_px: int = Field(default=32, ge=1)
     needs_region: bool = False
+    per_slice: bool = False
 
     @field_validator("shape")
     @classmethod
@@ -63,15 +67,32 @@ class InputSpec(_Section):
             raise ValueError("every side must be between 1 and 4096")
         return shape
 
+    @model_validator(mode="after")
+    def _slices_are_flat(self) -> InputSpec:
+        if self.per_slice and (len(self.shape) != 2 or self.colour):
+            raise ValueError("per_slice needs a grey task with a shape of two sides")
+        if self.per_slice and self.needs_region:
+            raise ValueError("per_slice and needs_region exclude each other")
+        return self
+
 
 class Code(_Section):
-    """Where the plugin's functions are, as ``module:function``; resolved on first use."""
+    """Where the plugin's functions are, as ``module:function``; resolved on first use.
+
+    ``evidence(study, inputs, outputs) -> Evidence`` measures; ``read_row(pack, row) -> (Study,
+    Region | None)`` reads a pack where the plain reading is not enough; ``gate(study, region) ->
+    tuple of str`` says in plain words why an image cannot be scored; ``strange(batch) -> (n,)``
+    scores how strange inputs are. ``whycad.plugin.Plugin`` has the details.
+    """
 
     build_model: CodeReference
     preprocess: CodeReference
     phantom: CodeReference | None = None
     evidence: CodeReference | None = None
     train: CodeReference | None = None
+    read_row: CodeReference | None = None
+    gate: CodeReference | None = None
+    strange: CodeReference | None = None
 
 
 class WeightsFile(_Section):
@@ -119,17 +140,32 @@ class Explain(_Section):
         return self
 
 
+class CostTable(_Section):
+    """What each outcome costs, in units of the manifest's choice.
+
+    ``report[true][predicted]`` is the cost of reporting ``predicted`` when ``true`` holds; 0 where
+    it is not named.
+    """
+
+    report: dict[str, dict[str, Cost]] = Field(default_factory=dict)
+    refer: Cost = 0.0
+    reject: Cost = 0.0
+
+
 class DecisionRule(_Section):
     """How probabilities become a label and when the case is referred.
 
     The predicted label maximises ``probability * class_weight / prevalence ** balance_power``:
-    0 is the most probable label, 1 maximises balanced accuracy.
+    0 is the most probable label, 1 maximises balanced accuracy. A case is referred where the
+    probability of a label in ``refer_probability`` is at least the number given there.
     """
 
     balance_power: Fraction = 0.0
     class_weights: dict[str, float] = Field(default_factory=dict)
     refer_epistemic_percentile: float = Field(default=97.5, ge=50, le=100)
     refer_set_size: int = Field(default=3, ge=2)
+    refer_probability: dict[str, Fraction] = Field(default_factory=dict)
+    costs: CostTable | None = None
 
 
 class OperatingPoint(_Section):
@@ -200,7 +236,9 @@ class Manifest(_Section):
             raise ValueError("label codes must be unique")
         if self.kind is TaskKind.BINARY and len(codes) != 2:
             raise ValueError(f"a binary task has 2 labels, not {len(codes)}")
-        named = [*self.decision.class_weights, *self.audit.label_map.values()]
+        named = [*self.decision.class_weights, *self.decision.refer_probability, *self.audit.label_map.values()]
+        if self.decision.costs is not None:
+            named += [code for true, row in self.decision.costs.report.items() for code in (true, *row)]
         named += [label for point in self.operating_points for label in point.labels]
         unknown = sorted(set(named) - set(codes))
         if unknown:

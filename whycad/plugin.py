@@ -8,7 +8,7 @@ import importlib.util
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,14 +17,25 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from whycad.errors import GeometryError, PluginError, WhyCadError
 from whycad.manifest import Manifest, load_manifest
 from whycad.phantom import PhantomCase
-from whycad.types import ModelInput, Region, Study
+from whycad.plugin_checks import (
+    check_evidence,
+    check_model_input,
+    check_reasons,
+    check_row,
+    check_strange,
+    kind_of,
+)
+from whycad.types import Evidence, ModelInput, Region, Study
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from whycad.datasets.pack import Pack
 
 _IMPORT_LOCK = threading.RLock()
 
@@ -93,7 +104,7 @@ class Plugin:
         with contained(self, "build_model"):
             model = build()
         if not isinstance(model, nn.Module):
-            raise PluginError(f"{self.label}: build_model returned {_kind(model)}, not a torch.nn.Module")
+            raise PluginError(f"{self.label}: build_model returned {kind_of(model)}, not a torch.nn.Module")
         return model
 
     def preprocess(self, study: Study, region: Region | None = None) -> ModelInput:
@@ -128,6 +139,92 @@ class Plugin:
             inputs = function(study, region)
         check_model_input(self, inputs, study)
         return inputs  # type: ignore[no-any-return]  # checked above
+
+    def gate(self, study: Study, region: Region | None = None) -> tuple[str, ...]:
+        """Return the task's own reasons why a study cannot be scored; empty where it has none.
+
+        Raises
+        ------
+        PluginError
+            When the code raises or returns anything but sentences.
+        """
+        reference = self.manifest.code.gate
+        if reference is None:
+            return ()
+        function = self.resolve(reference)
+        with contained(self, "gate"):
+            reasons = function(study, region)
+        return check_reasons(self, reasons)
+
+    def evidence(
+        self, study: Study, inputs: ModelInput, outputs: Mapping[str, NDArray[np.float32]] | None = None
+    ) -> Evidence:
+        """Return measurements, concepts and outlines; empty where the plugin has no such function.
+
+        Parameters
+        ----------
+        study : Study
+        inputs : ModelInput
+            What ``preprocess`` made of the study.
+        outputs : mapping of str to ndarray of float32, optional
+            The members' extra outputs for this input, averaged over the members.
+
+        Raises
+        ------
+        PluginError
+            When the code raises or returns what cannot be shown.
+        """
+        reference = self.manifest.code.evidence
+        if reference is None:
+            return Evidence()
+        function = self.resolve(reference)
+        with contained(self, "evidence"):
+            evidence = function(study, inputs, dict(outputs or {}))
+        return check_evidence(self, evidence, study)
+
+    @property
+    def reads_rows(self) -> bool:
+        """Whether the task has its own way to read a pack's row."""
+        return self.manifest.code.read_row is not None
+
+    def read_row(self, pack: Pack, row: int) -> tuple[Study, Region | None]:
+        """Read one row of a pack the task's own way.
+
+        Raises
+        ------
+        PluginError
+            When the task has no such function, or it raises or returns something else.
+        DatasetError
+            When the row is broken.
+        """
+        reference = self.manifest.code.read_row
+        if reference is None:
+            raise PluginError(f"{self.label}: plugin.toml names no read_row")
+        function = self.resolve(reference)
+        with contained(self, "read_row"):
+            returned = function(pack, row)
+        return check_row(self, returned)
+
+    def strange(self, batch: NDArray[np.float32]) -> NDArray[np.float64] | None:
+        """Return the task's own strangeness score of inputs ``(n, C, *shape)``, larger is stranger.
+
+        Returns
+        -------
+        ndarray of float64 (n,) or None
+            None where the plugin has no such function.
+
+        Raises
+        ------
+        PluginError
+            When the code raises or returns anything but one finite number per input.
+        """
+        reference = self.manifest.code.strange
+        if reference is None:
+            return None
+        function = self.resolve(reference)
+        with contained(self, "strange"):
+            scores = function(batch)
+        return check_strange(self, scores, len(batch))
 
     def phantom(self) -> tuple[PhantomCase, ...]:
         """Return the plugin's simulated sample cases; empty where it has none."""
@@ -184,42 +281,9 @@ def contained(plugin: Plugin, doing: str, passing: tuple[type[BaseException], ..
         raise
     except (Exception, SystemExit) as error:  # a plugin may raise anything; this is where it ends
         raise PluginError(
-            f"{plugin.label}: {doing} raised {_kind(error)}{_place(plugin, error)}",
+            f"{plugin.label}: {doing} raised {kind_of(error)}{_place(plugin, error)}",
             remedy=f"run `whycad check-plugin {plugin.id}`",
         ) from error
-
-
-def check_model_input(plugin: Plugin, inputs: object, study: Study) -> None:
-    """Check a preprocessed input against the manifest and the study.
-
-    Raises
-    ------
-    PluginError
-        Naming the plugin, the rule and what was found.
-    """
-    spec = plugin.manifest.input
-    if not isinstance(inputs, ModelInput):
-        raise PluginError(f"{plugin.label}: preprocess returned {_kind(inputs)}, not a ModelInput")
-    array, geometry = inputs.array, inputs.geometry
-    if not isinstance(array, np.ndarray) or array.dtype != np.float32:
-        raise PluginError(f"{plugin.label}: preprocess returned {getattr(array, 'dtype', _kind(array))}, not float32")
-    expected = (spec.channels, *spec.shape)
-    if array.shape != expected:
-        raise PluginError(
-            f"{plugin.label}: preprocess returned shape {array.shape}, but plugin.toml declares {expected}"
-        )
-    if not np.isfinite(array).all():
-        raise PluginError(f"{plugin.label}: preprocess returned NaN or infinite values")
-    if tuple(geometry.model_shape) != spec.shape or tuple(geometry.source_shape) != study.spatial_shape:
-        raise PluginError(
-            f"{plugin.label}: preprocess returned a geometry from {tuple(geometry.model_shape)} to "
-            f"{tuple(geometry.source_shape)}, but the input is {spec.shape} and the image {study.spatial_shape}"
-        )
-
-
-def _kind(thing: object) -> str:
-    name = type(thing).__name__
-    return name[:64] if name.isidentifier() else "an unnamed type"
 
 
 def _place(plugin: Plugin, error: BaseException) -> str:

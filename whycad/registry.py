@@ -122,8 +122,8 @@ def misfit(manifest: Manifest, study: Study) -> str:
         return f"the task reads {', '.join(spec.modalities)}, the image is {study.modality[:16]}"
     if study.is_colour != spec.colour:
         return "the task reads colour images" if spec.colour else "the task reads grey images"
-    if len(study.spatial_shape) != len(spec.shape):
-        return "the task reads volumes" if len(spec.shape) == 3 else "the task reads single images"
+    if len(study.spatial_shape) == 3 and len(spec.shape) == 2 and not spec.per_slice:
+        return "the task reads single images"
     shortest = min(study.spatial_shape[-2:])
     if shortest < spec.min_size_px:
         return f"the task needs {spec.min_size_px} pixels on the shorter side, the image has {shortest}"

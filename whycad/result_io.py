@@ -72,18 +72,23 @@ def _decode(kind: Any, value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
 def result_to_json(result: AnalysisResult, *, with_maps: bool = False) -> JsonObject:
     """Return the result as plain JSON for other programs.
 
-    Maps are left out unless asked for (they are large); numbers that are not finite are null.
+    Maps and masks are left out unless asked for (they are large); numbers that are not finite are
+    null.
     """
-    light = result
+    body = _encode(result if with_maps else _without_grids(result), "result", None)
     if not with_maps:
-        empty = np.zeros((0, 0), np.float32)
-        maps = tuple(dataclasses.replace(a, map=empty) for a in result.attributions)
-        light = dataclasses.replace(result, attributions=maps)
-    body = _encode(light, "result", None)
-    if not with_maps:
-        for attribution in body["attributions"]:
-            del attribution["map"]
+        for item in body["attributions"]:
+            del item["map"]
+        for item, segmentation in zip(body["segmentations"], result.segmentations, strict=True):
+            del item["mask"]
+            item["n_pixels"] = int(segmentation.mask.sum())
     return {"format": FORMAT, "notice": NOTICE, **body}
+
+
+def _without_grids(result: AnalysisResult) -> AnalysisResult:
+    maps = tuple(dataclasses.replace(a, map=np.zeros((0, 0), np.float32)) for a in result.attributions)
+    masks = tuple(dataclasses.replace(s, mask=np.zeros((0, 0), np.bool_)) for s in result.segmentations)
+    return dataclasses.replace(result, attributions=maps, segmentations=masks)
 
 
 def save_result(result: AnalysisResult, folder: Path) -> None:

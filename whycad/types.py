@@ -12,13 +12,37 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from whycad.evidence_types import Attribution, Concept, Evidence, Fidelity, Measurement, Segmentation
+from whycad.study_types import FloatArray, Geometry, MetadataValue, ModelInput, Region, Study
 
-from whycad.errors import GeometryError
-
-FloatArray = NDArray[np.float32]
-MetadataValue = str | float | int | bool
+__all__ = [
+    "AnalysisRequest",
+    "AnalysisResult",
+    "Attribution",
+    "Concept",
+    "Decision",
+    "DecisionKind",
+    "Evidence",
+    "EvidenceLevel",
+    "Fidelity",
+    "FloatArray",
+    "Geometry",
+    "JsonObject",
+    "Measurement",
+    "MetadataValue",
+    "ModelInput",
+    "OutOfDistribution",
+    "Prediction",
+    "Progress",
+    "ProgressStage",
+    "Provenance",
+    "Region",
+    "Segmentation",
+    "SliceProfile",
+    "Study",
+    "TaskKind",
+    "Uncertainty",
+]
 
 
 class TaskKind(StrEnum):
@@ -43,143 +67,6 @@ class DecisionKind(StrEnum):
     REPORT = "report"
     REFER = "refer"
     REJECT = "reject"
-
-
-@dataclass(frozen=True, eq=False)
-class Study:
-    """One image or volume, in physical units where they are known, and nothing of the patient.
-
-    Attributes
-    ----------
-    pixels : ndarray of float32
-        ``(H, W)``, ``(H, W, 3)`` or ``(Z, H, W)``. Colour and plain pictures (PNG, JPEG) are in
-        0..1; DICOM grey images are in the output units of the modality LUT (HU for CT).
-    modality : str
-        DICOM modality code, such as ``CT``, ``MR``, ``XC``, ``OP``; ``OT`` for plain pictures.
-    sha256 : str
-        Of the source bytes, in hexadecimal; of all files in name order for a series.
-    unit : str
-        ``HU``, ``rgb``, ``normalised`` (0..1) or ``stored`` (arbitrary).
-    spacing_mm : tuple of float or None
-        Distance between pixel centres per spatial axis, in array order; None where unknown.
-    window : tuple of float or None
-        Centre and width that the file proposes for display, in ``unit``.
-    orientation : tuple of float or None
-        DICOM ImageOrientationPatient: direction cosines of the rows, then of the columns.
-    position_mm : tuple of float or None
-        Patient coordinates of the first pixel's centre.
-    laterality, view : str
-        From the file's coded tags; empty where unknown.
-    metadata : mapping
-        Allow-listed, non-identifying facts such as ``sex``, ``age_years``, ``site``, ``manufacturer``.
-    subject_key : str
-        Keyed hash of the patient id, for grouping only; empty where the file has none.
-    warnings : tuple of str
-        Lasting remarks for the reader, free of patient data.
-    simulated : bool
-        Whether the image was made by a phantom.
-    """
-
-    pixels: FloatArray
-    modality: str
-    sha256: str
-    unit: str = "normalised"
-    spacing_mm: tuple[float, ...] | None = None
-    window: tuple[float, float] | None = None
-    orientation: tuple[float, ...] | None = None
-    position_mm: tuple[float, float, float] | None = None
-    laterality: str = ""
-    view: str = ""
-    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
-    subject_key: str = ""
-    warnings: tuple[str, ...] = ()
-    simulated: bool = False
-
-    @property
-    def is_colour(self) -> bool:
-        """Whether the last axis holds red, green and blue."""
-        return self.pixels.ndim == 3 and self.pixels.shape[-1] == 3 and self.unit == "rgb"
-
-    @property
-    def spatial_shape(self) -> tuple[int, ...]:
-        """Shape without the colour axis: ``(H, W)`` or ``(Z, H, W)``."""
-        return self.pixels.shape[:-1] if self.is_colour else self.pixels.shape
-
-
-@dataclass(frozen=True)
-class Region:
-    """A point or box that the reader points at, in source pixels.
-
-    Attributes
-    ----------
-    start : tuple of float
-        The point, or the box's first corner, ``(row, column)`` or ``(slice, row, column)``.
-    stop : tuple of float or None
-        The opposite corner (inclusive pixel centre); None for a point.
-    """
-
-    start: tuple[float, ...]
-    stop: tuple[float, ...] | None = None
-
-    @property
-    def is_point(self) -> bool:
-        """Whether this is a point, not a box."""
-        return self.stop is None
-
-
-@dataclass(frozen=True, eq=False)
-class Geometry:
-    """Where a model's pixels lie in the source: an affine map of pixel centres.
-
-    Attributes
-    ----------
-    to_source : ndarray of float64 (d + 1, d + 1)
-        Homogeneous map from model coordinates to source coordinates, d = 2 or 3.
-    model_shape, source_shape : tuple of int
-        Spatial shapes of the two grids.
-    """
-
-    to_source: NDArray[np.float64]
-    model_shape: tuple[int, ...]
-    source_shape: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        """Check shapes and that the map can be inverted."""
-        d = len(self.model_shape)
-        if self.to_source.shape != (d + 1, d + 1) or len(self.source_shape) != d:
-            raise GeometryError(
-                f"geometry: a {d}-D map needs a matrix of shape {(d + 1, d + 1)}, not {self.to_source.shape}"
-            )
-        if not np.all(np.isfinite(self.to_source)) or abs(np.linalg.det(self.to_source)) < 1e-12:
-            raise GeometryError("geometry: the map from model to source cannot be inverted")
-
-    def points_to_source(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Map model coordinates ``(n, d)`` to source coordinates ``(n, d)``."""
-        return np.asarray(points @ self.to_source[:-1, :-1].T + self.to_source[:-1, -1])
-
-    def points_to_model(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Map source coordinates ``(n, d)`` to model coordinates ``(n, d)``."""
-        inverse = np.linalg.inv(self.to_source)
-        return np.asarray(points @ inverse[:-1, :-1].T + inverse[:-1, -1])
-
-
-@dataclass(frozen=True, eq=False)
-class ModelInput:
-    """What the network sees, and where that came from.
-
-    Attributes
-    ----------
-    array : ndarray of float32
-        ``(C, H, W)`` or ``(C, Z, H, W)``, normalised as the model was trained.
-    geometry : Geometry
-        From the array's spatial grid to the source's.
-    baseline : float or ndarray
-        The value that stands for "nothing here" in explanations; broadcasts to ``array``.
-    """
-
-    array: FloatArray
-    geometry: Geometry
-    baseline: float | FloatArray = 0.0
 
 
 @dataclass(frozen=True)
@@ -269,82 +156,35 @@ class Prediction:
         return float(self.probabilities[self.labels.index(label)])
 
 
-@dataclass(frozen=True)
-class Fidelity:
-    """How far a map can be trusted; every figure is None where it was not measured.
-
-    Attributes
-    ----------
-    convergence_delta : float or None
-        Integrated gradients: sum of the map less the change in output, relative to the change.
-    local_r2 : float or None
-        LIME: weighted R2 of the linear surrogate.
-    n_samples : int or None
-        Model evaluations spent.
-    mass_inside : float or None
-        Share of positive mass inside the region or mask.
-    grade : str
-        ``A``, ``B``, ``C``, ``fails`` or empty where not graded yet.
-    remarks : tuple of str
-        Sentences for the reader.
-    """
-
-    convergence_delta: float | None = None
-    local_r2: float | None = None
-    n_samples: int | None = None
-    mass_inside: float | None = None
-    grade: str = ""
-    remarks: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True, eq=False)
-class Attribution:
-    """A map of what mattered to the output for one label; never a localisation.
+class SliceProfile:
+    """What the model said along a volume that it reads slice by slice.
 
     Attributes
     ----------
-    method : str
-        Method id: ``gradcam``, ``ig``, ``occlusion``, ``lime``.
-    target : str
-        Label code that was explained.
-    map : ndarray of float32
-        On the source's spatial grid.
-    signed : bool
-        Whether negative values mean "against".
-    parameters : mapping
-        Everything needed to make it again.
-    seed : int
-    fidelity : Fidelity
+    probabilities : ndarray of float32 (Z, k)
+        Calibrated, the mean over the members; NaN where a slice could not be scored.
+    members : ndarray of float32 (m, Z, k)
+        Each member's own.
+    predicted : tuple of str (Z,)
+        Label codes; empty where a slice could not be scored.
+    decisions : tuple of str (Z,)
+        ``report``, ``refer`` or ``reject``.
+    ood_scores : ndarray of float32 (Z,)
+        Of the out-of-distribution gate; NaN where there is none.
+    epistemic : ndarray of float32 (Z,)
+        In nats.
+    shown : int
+        The slice that the maps and the evidence are of.
     """
 
-    method: str
-    target: str
-    map: FloatArray
-    signed: bool
-    parameters: Mapping[str, MetadataValue] = field(default_factory=dict)
-    seed: int = 0
-    fidelity: Fidelity = field(default_factory=Fidelity)
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """A number taken from the image.
-
-    Attributes
-    ----------
-    name, unit : str
-    value : float
-    reference_range : tuple of float or None
-        Central range in the calibration data.
-    method : str
-        How it was measured.
-    """
-
-    name: str
-    value: float
-    unit: str
-    reference_range: tuple[float, float] | None = None
-    method: str = ""
+    probabilities: FloatArray
+    members: FloatArray
+    predicted: tuple[str, ...]
+    decisions: tuple[str, ...]
+    ood_scores: FloatArray
+    epistemic: FloatArray
+    shown: int
 
 
 @dataclass(frozen=True)
@@ -407,6 +247,10 @@ class AnalysisResult:
         The study's allow-listed metadata, for subgroup look-ups.
     simulated : bool
         Whether the image or the model's training data were simulated.
+    concepts : tuple of Concept
+    segmentations : tuple of Segmentation
+    profile : SliceProfile or None
+        Of a volume that was read slice by slice.
     """
 
     study_sha256: str
@@ -419,6 +263,9 @@ class AnalysisResult:
     warnings: tuple[str, ...] = ()
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
     simulated: bool = False
+    concepts: tuple[Concept, ...] = ()
+    segmentations: tuple[Segmentation, ...] = ()
+    profile: SliceProfile | None = None
 
     @property
     def key(self) -> tuple[str, str, str, str, AnalysisRequest]:

@@ -116,6 +116,66 @@ class TestLogits:
             load_members(plugin, CPU).logits(x)
 
 
+EVIDENCE_NET = """
+from whycad.testing.tiny_net import TinyNet
+class Net(TinyNet):
+    def forward_evidence(self, x):
+        maps = self.layer1(self.stem(x))
+        return {"mask": maps[:, :1].sigmoid(), "size": maps.mean(dim=(1, 2, 3))}
+def build_model(): return Net(3, 3)
+"""
+
+
+class TestEvidence:
+    def test_every_member_gives_its_outputs_by_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        ensemble = load_members(write_plugin(tmp_path, TinyPlugin(model=EVIDENCE_NET)), CPU)
+        whole = ensemble.evidence(batch(5))
+        assert {name: array.shape for name, array in whole.items()} == {"mask": (2, 5, 1, 8, 10), "size": (2, 5)}
+        with torch.no_grad():
+            bare = ensemble.members[1].get_submodule("layer1")(ensemble.members[1].get_submodule("stem")(batch(5)))
+        torch.testing.assert_close(torch.from_numpy(whole["size"][1]), bare.mean(dim=(1, 2, 3)), atol=1e-5, rtol=1e-4)
+        monkeypatch.setattr(inference, "batch_size", lambda *_: 2)
+        torch.testing.assert_close(ensemble.evidence(batch(5)), whole, atol=1e-5, rtol=1e-4)
+
+    def test_members_without_it_give_nothing(self, plugin: Plugin) -> None:
+        assert load_members(plugin, CPU).evidence(batch(1)) == {}
+
+    @pytest.mark.parametrize(
+        ("old", "new", "error", "says"),
+        [
+            ("return {", "return 3 or {", PluginError, "not a dict"),
+            ("maps.mean(dim=(1, 2, 3))", "maps.mean()", PluginError, "one entry per input"),
+            ("maps.mean(dim=(1, 2, 3))", "maps.mean(dim=(1, 2, 3)) / 0", PredictionError, "NaN"),
+            ("return {", "raise KeyError; return {", PluginError, "KeyError"),
+        ],
+    )
+    def test_what_is_not_evidence_is_refused(
+        self, tmp_path: Path, old: str, new: str, error: type[Exception], says: str
+    ) -> None:
+        broken = EVIDENCE_NET.replace("forward_evidence", "late_evidence").replace(old, new)
+        ensemble = load_members(write_plugin(tmp_path, TinyPlugin(model=broken)), CPU)
+        for member in (*ensemble.members, *ensemble._engine.members):
+            member.forward_evidence = member.late_evidence  # after folding, which would meet the fault first
+        with pytest.raises(error, match=says):
+            ensemble.evidence(batch(2))
+
+    def test_folding_that_would_change_the_evidence_is_dropped(self) -> None:
+        class Net(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+                torch.nn.init.constant_(self.norm.bias, 1.0)
+
+            def forward(self, x: Tensor) -> Tensor:
+                return self.norm(self.conv(x)).mean(dim=(2, 3))
+
+            def forward_evidence(self, x: Tensor) -> dict[str, Tensor]:
+                return {"raw": self.conv(x)}  # without the norm that was folded into it
+
+        net = Net().eval()
+        assert folded(net, torch.rand(2, 3, 8, 8)) is net
+
+
 class TestWeights:
     def test_half_precision_is_widened(self, tmp_path: Path) -> None:
         whole = load_members(write_plugin(tmp_path / "a", SPEC), CPU)

@@ -13,9 +13,9 @@ REPO = Path(__file__).resolve().parents[2]
 
 # From the ground up; what is not named here stands beside the pipeline or above it.
 FLOORS = (
-    ("whycad.errors", "whycad.types", "whycad.files"),
+    ("whycad.errors", "whycad.types", "whycad.study_types", "whycad.evidence_types", "whycad.files"),
     ("whycad.imaging", "whycad.phantom"),
-    ("whycad.manifest", "whycad.plugin", "whycad.registry", "whycad.weights"),
+    ("whycad.manifest", "whycad.plugin", "whycad.plugin_checks", "whycad.registry", "whycad.weights"),
     ("whycad.inference", "whycad.folding"),
     ("whycad.uncertainty", "whycad.explain"),
     ("whycad.pipeline",),

@@ -14,6 +14,7 @@ from whycad.types import (
     AnalysisRequest,
     AnalysisResult,
     Attribution,
+    Concept,
     Decision,
     DecisionKind,
     EvidenceLevel,
@@ -23,6 +24,8 @@ from whycad.types import (
     Prediction,
     Provenance,
     Region,
+    Segmentation,
+    SliceProfile,
     Uncertainty,
 )
 
@@ -42,9 +45,15 @@ def make_result(seed=0, k=3, reason="because"):
     )  # fmt: skip
     request = AnalysisRequest(("ig",), "a", Region((1.0, 2.0), (3.0, 4.5)), 0.9, 3)
     provenance = Provenance("t", "1.0.0", "0" * 64, "0.1.0", "cpu", "float32", EvidenceLevel.REAL, "now", 3)
+    concepts = (Concept("margin", "How sharp?", ("poor", "sharp"), (0.25, 0.75)),)
+    outlines = (Segmentation("nodule", rng.random((6, 8)) > 0.5, "members' mean"),)
+    scores = rng.random((2, 4, k), dtype=np.float32)
+    scores[:, 1] = np.nan
+    flat = rng.random(4, dtype=np.float32)
+    profile = SliceProfile(scores[0], scores, (labels[0],) * 4, ("refer",) * 4, flat, flat, 2)
     return AnalysisResult(
         "f" * 64, (6, 8), request, prediction, maps, (Measurement("d", 2.0, "mm", (1.0, 3.0)),), provenance,
-        ("w",), {"sex": "female", "age_years": 50.0}, True,
+        ("w",), {"sex": "female", "age_years": 50.0}, True, concepts, outlines, profile,
     )  # fmt: skip
 
 
@@ -58,6 +67,9 @@ def test_a_saved_result_is_the_same_when_loaded(tmp_path_factory, seed, k, reaso
     assert results_equal(result, loaded)
     assert isinstance(loaded.prediction.decision.kind, DecisionKind)
     assert loaded.request == result.request
+    assert loaded.concepts == result.concepts
+    assert isinstance(loaded.profile, SliceProfile)
+    assert loaded.segmentations[0].mask.dtype == np.bool_
 
 
 def test_a_changed_map_is_noticed():
@@ -66,11 +78,30 @@ def test_a_changed_map_is_noticed():
     assert not results_equal(result, replace(result, attributions=(other,)))
 
 
+def test_a_changed_outline_is_noticed():
+    result = make_result()
+    other = replace(result.segmentations[0], mask=~result.segmentations[0].mask)
+    assert not results_equal(result, replace(result, segmentations=(other,)))
+
+
+def test_a_result_saved_before_there_was_evidence_still_loads(tmp_path):
+    result = replace(make_result(), concepts=(), segmentations=(), profile=None)
+    save_result(result, tmp_path / "case")
+    body = json.loads((tmp_path / "case" / JSON_NAME).read_text())
+    for name in ("concepts", "segmentations", "profile"):
+        del body["result"][name]
+    (tmp_path / "case" / JSON_NAME).write_text(json.dumps(body))
+    assert results_equal(load_result(tmp_path / "case"), result)
+
+
 def test_json_is_plain_and_has_no_nan():
     text = json.dumps(result_to_json(make_result()), allow_nan=False)
     body = json.loads(text)
     assert body["prediction"]["predicted"] == "a"
     assert "map" not in body["attributions"][0]
+    assert "mask" not in body["segmentations"][0]
+    assert body["segmentations"][0]["n_pixels"] > 0
+    assert body["profile"]["probabilities"][1] == [None, None, None]
     assert "not for clinical use" in body["notice"]
 
 

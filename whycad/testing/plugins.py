@@ -67,7 +67,7 @@ channels = {channels}
 shape = {shape}
 value_range = [0.0, 1.0]
 min_size_px = 16
-
+{input}
 [code]
 build_model = "model:build_model"
 preprocess = "preprocess:preprocess"
@@ -81,7 +81,7 @@ tta = {tta}
 [explain]
 methods = ["gradcam", "ig", "occlusion", "lime"]
 gradcam_layer = "layer1"
-"""
+{more}"""
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,10 @@ class TinyPlugin:
         ``{shape}`` are filled in.
     files : mapping of str to str
         More files, by name.
-    code : str
-        More lines for ``[code]``, such as ``phantom = "phantom:sample_cases"``.
+    code, input : str
+        More lines for ``[code]``, such as ``phantom = "phantom:sample_cases"``, and for ``[input]``.
+    more : str
+        More sections of the manifest, such as ``[decision]``.
     calibrated : bool
         Whether a plausible ``calibration.json`` for these weights is written and declared.
     """
@@ -124,6 +126,8 @@ class TinyPlugin:
     preprocess: str = PREPROCESS
     files: Mapping[str, str] = field(default_factory=dict)
     code: str = ""
+    input: str = ""
+    more: str = ""
     calibrated: bool = True
 
     @property
@@ -214,6 +218,8 @@ def write_manifest(folder: Path, spec: TinyPlugin, weights: Mapping[str, str]) -
         channels=spec.channels,
         shape=list(spec.shape),
         code=spec.code,
+        input=spec.input,
+        more=spec.more,
         files=files,
         calibration='\n[calibration]\nfile = "calibration.json"\n' if spec.calibrated else "",
         tta=json.dumps(list(spec.tta)),

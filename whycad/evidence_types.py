@@ -1,0 +1,144 @@
+"""What stands beside a prediction: maps, measurements, concepts and outlines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whycad.study_types import FloatArray, MetadataValue
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How far a map can be trusted; every figure is None where it was not measured.
+
+    Attributes
+    ----------
+    convergence_delta : float or None
+        Integrated gradients: sum of the map less the change in output, relative to the change.
+    local_r2 : float or None
+        LIME: weighted R2 of the linear surrogate.
+    n_samples : int or None
+        Model evaluations spent.
+    mass_inside : float or None
+        Share of positive mass inside the region or mask.
+    grade : str
+        ``A``, ``B``, ``C``, ``fails`` or empty where not graded yet.
+    remarks : tuple of str
+        Sentences for the reader.
+    """
+
+    convergence_delta: float | None = None
+    local_r2: float | None = None
+    n_samples: int | None = None
+    mass_inside: float | None = None
+    grade: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """A map of what mattered to the output for one label; never a localisation.
+
+    Attributes
+    ----------
+    method : str
+        Method id: ``gradcam``, ``ig``, ``occlusion``, ``lime``.
+    target : str
+        Label code that was explained.
+    map : ndarray of float32
+        On the source's spatial grid.
+    signed : bool
+        Whether negative values mean "against".
+    parameters : mapping
+        Everything needed to make it again.
+    seed : int
+    fidelity : Fidelity
+    """
+
+    method: str
+    target: str
+    map: FloatArray
+    signed: bool
+    parameters: Mapping[str, MetadataValue] = field(default_factory=dict)
+    seed: int = 0
+    fidelity: Fidelity = field(default_factory=Fidelity)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A number taken from the image.
+
+    Attributes
+    ----------
+    name, unit : str
+    value : float
+    reference_range : tuple of float or None
+        Central range in the calibration data.
+    method : str
+        How it was measured.
+    """
+
+    name: str
+    value: float
+    unit: str
+    reference_range: tuple[float, float] | None = None
+    method: str = ""
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A descriptor that radiologists use, as a distribution over their ratings.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``spiculation``.
+    question : str
+        What was asked, for the reader.
+    levels : tuple of str
+        What each rating means, lowest first.
+    probabilities : tuple of float
+        One per level, 0..1, adding up to 1.
+    """
+
+    name: str
+    question: str
+    levels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+    @property
+    def expected(self) -> float:
+        """Mean rating, 1 for the first level."""
+        return float(sum(number * p for number, p in enumerate(self.probabilities, start=1)))
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """An outline that the model drew.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``nodule`` or ``fluid``.
+    mask : ndarray of bool
+        On the source's spatial grid.
+    method : str
+        How it was drawn.
+    """
+
+    name: str
+    mask: NDArray[np.bool_]
+    method: str
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a plugin's ``evidence`` function found in one image."""
+
+    measurements: tuple[Measurement, ...] = ()
+    concepts: tuple[Concept, ...] = ()
+    segmentations: tuple[Segmentation, ...] = ()

@@ -8,43 +8,36 @@ per-class offset, average the members.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from whycad.errors import ManifestError, PredictionError
+from whycad.uncertainty.calibration_parts import (
+    CalibrationSource,
+    FiniteFloat,
+    HeldOutRisk,
+    Reliability,
+    Scaling,
+    ScoreRule,
+    Section,
+    StoredOperatingPoint,
+)
 from whycad.uncertainty.ood import OodReference
 
-FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+__all__ = [
+    "Calibration",
+    "CalibrationSource",
+    "StoredOperatingPoint",
+    "calibrate",
+    "member_log_probabilities",
+    "read_calibration",
+    "softmax",
+]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class CalibrationSource(_Section):
-    """Which data the calibration was fitted on."""
-
-    dataset: str
-    selection: str
-    n: int = Field(ge=1)
-    n_groups: int = Field(ge=1)
-    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
-class StoredOperatingPoint(_Section):
-    """A threshold on a summed probability, with what it achieved on calibration data."""
-
-    threshold: FiniteFloat
-    sensitivity: FiniteFloat
-    specificity: FiniteFloat
-    n_positive: int
-    n_negative: int
-
-
-class Calibration(_Section):
+class Calibration(Section):
     """Everything fitted on calibration data.
 
     Attributes
@@ -68,6 +61,14 @@ class Calibration(_Section):
         Feature-space reference of what calibration images look like.
     training_counts : dict of str to int
         Images per label that the members were trained on.
+    scaling : Scaling or None
+        Takes the place of ``temperature`` and ``offset`` where present.
+    score : ScoreRule
+        Which score ``conformal_scores`` are.
+    reliability : Reliability or None
+        Said against observed; ``reliability.top`` is what the reliability diagram shows.
+    held_out : HeldOutRisk or None
+        Risk-coverage curve and harm on cross-fitted calibration cases.
     """
 
     source: CalibrationSource
@@ -81,6 +82,10 @@ class Calibration(_Section):
     operating_points: dict[str, StoredOperatingPoint] = Field(default_factory=dict)
     ood: OodReference | None = None
     training_counts: dict[str, int] = Field(default_factory=dict)
+    scaling: Scaling | None = None
+    score: ScoreRule = ScoreRule()
+    reliability: Reliability | None = None
+    held_out: HeldOutRisk | None = None
 
     def epistemic_percentile(self, epistemic: float) -> float:
         """Return the share (0..100) of calibration cases with less epistemic uncertainty."""

@@ -158,12 +158,15 @@ class DecisionRule(_Section):
     The predicted label maximises ``probability * class_weight / prevalence ** balance_power``:
     0 is the most probable label, 1 maximises balanced accuracy. A case is referred where the
     probability of a label in ``refer_probability`` is at least the number given there.
+    ``set_coverage`` is the level of the set that the policy looks at, whatever level the reader
+    has chosen to see; ``costs`` refers where reporting would cost more than referring.
     """
 
     balance_power: Fraction = 0.0
     class_weights: dict[str, float] = Field(default_factory=dict)
     refer_epistemic_percentile: float = Field(default=97.5, ge=50, le=100)
     refer_set_size: int = Field(default=3, ge=2)
+    set_coverage: float = Field(default=0.9, ge=0.5, le=0.999)
     refer_probability: dict[str, Fraction] = Field(default_factory=dict)
     costs: CostTable | None = None
 

@@ -2,5 +2,6 @@
 
 from whycad.imaging.limits import Limits
 from whycad.imaging.reader import read_study
+from whycad.imaging.studies import StudyItem, read_studies
 
-__all__ = ["Limits", "read_study"]
+__all__ = ["Limits", "StudyItem", "read_studies", "read_study"]

@@ -88,12 +88,12 @@ def make_photo_dicom(pixels: NDArray[np.uint8], writing: Writing | None = None, 
     bytes
         A DICOM Part 10 file.
     """
-    ds = _base(VLPhotographicImageStorage, "XC", writing or Writing())
-    _set_pixels(ds, pixels, "RGB" if pixels.ndim == 3 else "MONOCHROME2")
+    ds = base_dataset(VLPhotographicImageStorage, "XC", writing or Writing())
+    set_pixels(ds, pixels, "RGB" if pixels.ndim == 3 else "MONOCHROME2")
     ds.BurnedInAnnotation = "NO"
     ds.LossyImageCompression = "00"
     ds.BodyPartExamined = "BACK"
-    return to_bytes(_with(ds, tags), writing)
+    return to_bytes(set_tags(ds, tags), writing)
 
 
 def make_ct_slice(hu: NDArray[np.int16], writing: Writing | None = None, **tags: Tags) -> bytes:
@@ -107,13 +107,13 @@ def make_ct_slice(hu: NDArray[np.int16], writing: Writing | None = None, **tags:
     **tags
         Elements to set by keyword; None removes one.
     """
-    ds = _base(CTImageStorage, "CT", writing or Writing())
-    _set_pixels(ds, (hu.astype(np.int32) + 1024).astype(np.uint16), "MONOCHROME2")
+    ds = base_dataset(CTImageStorage, "CT", writing or Writing())
+    set_pixels(ds, (hu.astype(np.int32) + 1024).astype(np.uint16), "MONOCHROME2")
     _set_plane(ds)
     ds.RescaleSlope, ds.RescaleIntercept, ds.RescaleType = "1", "-1024", "HU"
     ds.WindowCenter, ds.WindowWidth = "40", "400"
     ds.KVP = "120"
-    return to_bytes(_with(ds, tags), writing)
+    return to_bytes(set_tags(ds, tags), writing)
 
 
 def make_grey_dicom(stored: NDArray[Any], modality: str = "MR", writing: Writing | None = None, **tags: Tags) -> bytes:
@@ -128,11 +128,11 @@ def make_grey_dicom(stored: NDArray[Any], modality: str = "MR", writing: Writing
     **tags
         Elements to set by keyword; None removes one.
     """
-    ds = _base(GREY_CLASSES.get(modality, MRImageStorage), modality, writing or Writing())
-    _set_pixels(ds, stored, "MONOCHROME2")
+    ds = base_dataset(GREY_CLASSES.get(modality, MRImageStorage), modality, writing or Writing())
+    set_pixels(ds, stored, "MONOCHROME2")
     if stored.ndim == 3:
         ds.NumberOfFrames = stored.shape[0]
-    return to_bytes(_with(ds, tags), writing)
+    return to_bytes(set_tags(ds, tags), writing)
 
 
 def make_enhanced_ct(
@@ -155,8 +155,8 @@ def make_enhanced_ct(
     **tags
         Elements to set by keyword; None removes one.
     """
-    ds = _base(EnhancedCTImageStorage, "CT", writing or Writing())
-    _set_pixels(ds, stored, "MONOCHROME2")
+    ds = base_dataset(EnhancedCTImageStorage, "CT", writing or Writing())
+    set_pixels(ds, stored, "MONOCHROME2")
     ds.NumberOfFrames = len(stored)
     shared, measures, orientation = Dataset(), Dataset(), Dataset()
     measures.PixelSpacing, measures.SliceThickness = ["0.7", "0.8"], "2.5"
@@ -166,7 +166,7 @@ def make_enhanced_ct(
     ds.PerFrameFunctionalGroupsSequence = [
         _frame_group(slope, intercept, z) for (slope, intercept), z in zip(rescale, z_mm, strict=True)
     ]
-    return to_bytes(_with(ds, tags), writing)
+    return to_bytes(set_tags(ds, tags), writing)
 
 
 def _frame_group(slope: float, intercept: float, z_mm: float) -> Dataset:
@@ -193,12 +193,12 @@ def make_palette_dicom(
     **tags
         Elements to set by keyword; None removes one.
     """
-    ds = _base(VLPhotographicImageStorage, "XC", writing or Writing())
-    _set_pixels(ds, indices, "PALETTE COLOR")
+    ds = base_dataset(VLPhotographicImageStorage, "XC", writing or Writing())
+    set_pixels(ds, indices, "PALETTE COLOR")
     for column, colour in enumerate(("Red", "Green", "Blue")):
         setattr(ds, f"{colour}PaletteColorLookupTableDescriptor", [len(palette), 0, 16])
         setattr(ds, f"{colour}PaletteColorLookupTableData", palette[:, column].astype("<u2").tobytes())
-    return to_bytes(_with(ds, tags), writing)
+    return to_bytes(set_tags(ds, tags), writing)
 
 
 def make_encapsulated(
@@ -221,25 +221,26 @@ def make_encapsulated(
     from pydicom.encaps import encapsulate
 
     writing = writing or Writing()
-    ds = _base(VLPhotographicImageStorage, "XC", writing)
+    ds = base_dataset(VLPhotographicImageStorage, "XC", writing)
     ds.BurnedInAnnotation = "NO"
     ds.PixelData = encapsulate(list(frames), has_bot=bool(more.pop("has_offset_table", False)))
     ds["PixelData"].is_undefined_length = True
     ds["PixelData"].VR = "OB"
-    _with(ds, {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "PixelRepresentation": 0})
+    set_tags(ds, {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "PixelRepresentation": 0})
     ds.file_meta.TransferSyntaxUID = UID(syntax)
-    return _write(_with(_with(ds, tags), more), little_endian=True)
+    return _write(set_tags(set_tags(ds, tags), more), little_endian=True)
 
 
-def _base(sop_class: UID, modality: str, writing: Writing) -> FileDataset:
+def base_dataset(sop_class: UID, modality: str, writing: Writing) -> FileDataset:
+    """Return a data set with file meta, UIDs, patient and study, but no pixels yet."""
     patient = writing.patient
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = sop_class
-    meta.MediaStorageSOPInstanceUID = _uid(writing, "instance")
+    meta.MediaStorageSOPInstanceUID = make_uid(writing, "instance")
     meta.TransferSyntaxUID = UID(writing.syntax)
     ds = FileDataset("", Dataset(), file_meta=meta, preamble=b"\0" * 128)
     ds.SOPClassUID, ds.SOPInstanceUID = sop_class, meta.MediaStorageSOPInstanceUID
-    ds.StudyInstanceUID, ds.SeriesInstanceUID = _uid(writing, "study"), _uid(writing, "series")
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = make_uid(writing, "study"), make_uid(writing, "series")
     ds.PatientName, ds.PatientID, ds.PatientBirthDate = patient.name, patient.patient_id, patient.birth_date
     ds.PatientSex, ds.PatientAge, ds.AccessionNumber = patient.sex, patient.age, patient.accession
     ds.StudyDate, ds.StudyTime, ds.StudyID, ds.ReferringPhysicianName = "20250102", "101500", "1", ""
@@ -249,11 +250,13 @@ def _base(sop_class: UID, modality: str, writing: Writing) -> FileDataset:
     return ds
 
 
-def _uid(writing: Writing, kind: str) -> UID:
+def make_uid(writing: Writing, kind: str) -> UID:
+    """Return a UID that is the same for the same seed and kind."""
     return generate_uid(prefix=_ROOT, entropy_srcs=[writing.seed, kind])
 
 
-def _set_pixels(ds: FileDataset, pixels: NDArray[Any], photometric: str) -> None:
+def set_pixels(ds: FileDataset, pixels: NDArray[Any], photometric: str) -> None:
+    """Set PixelData and the image pixel module from an array as stored."""
     colour = photometric == "RGB"
     bits = 8 * pixels.dtype.itemsize
     ds.Rows, ds.Columns = pixels.shape[-3:-1] if colour else pixels.shape[-2:]
@@ -272,10 +275,11 @@ def _set_plane(ds: FileDataset) -> None:
     ds.PixelSpacing, ds.SliceThickness = ["0.7", "0.8"], "2.5"
     ds.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
     ds.ImagePositionPatient = ["-100", "-120", "30"]
-    ds.FrameOfReferenceUID = _uid(Writing(), "frame")
+    ds.FrameOfReferenceUID = make_uid(Writing(), "frame")
 
 
-def _with(ds: FileDataset, tags: Mapping[str, Tags]) -> FileDataset:
+def set_tags(ds: FileDataset, tags: Mapping[str, Tags]) -> FileDataset:
+    """Set elements by keyword and return the data set; None removes one."""
     for keyword, value in tags.items():
         if value is None:
             if keyword in ds:

@@ -24,7 +24,7 @@ from whycad.uncertainty.calibration import (
 )
 from whycad.uncertainty.conformal import nonconformity
 from whycad.uncertainty.decomposition import decompose
-from whycad.uncertainty.ood import fit_ood
+from whycad.uncertainty.ood_fit import fit_ood
 
 if TYPE_CHECKING:
     from whycad.inference import Ensemble

@@ -1,8 +1,8 @@
 """Calibration: what turns an ensemble's logits into probabilities that mean what they say.
 
 Fitted on held-out groups, stored as ``calibration.json`` in the plugin's folder. The steps, in
-order: undo the sampling prior (logit adjustment), average the test-time views, temperature and
-per-class offset, average the members.
+order: undo the sampling prior (logit adjustment), average the test-time views, scale each member
+(``scaling.py``), average the members.
 """
 
 from __future__ import annotations
@@ -24,17 +24,21 @@ from whycad.uncertainty.calibration_parts import (
     Section,
     StoredOperatingPoint,
 )
-from whycad.uncertainty.ood import OodReference
+from whycad.uncertainty.ood import OodGate, OodReference
+from whycad.uncertainty.scaling import apply_scaling, softmax
 
 __all__ = [
     "Calibration",
     "CalibrationSource",
     "StoredOperatingPoint",
     "calibrate",
+    "calibrate_passes",
     "member_log_probabilities",
     "read_calibration",
     "softmax",
 ]
+
+LEAST_PROBABILITY = 1e-12
 
 
 class Calibration(Section):
@@ -57,8 +61,8 @@ class Calibration(Section):
     epistemic_quantiles : tuple of float
         Percentiles 0..100 of epistemic uncertainty on calibration data.
     operating_points : dict of str to StoredOperatingPoint
-    ood : OodReference or None
-        Feature-space reference of what calibration images look like.
+    ood : OodGate, OodReference or None
+        What calibration images look like; ``assess`` in ``ood.py`` applies it.
     training_counts : dict of str to int
         Images per label that the members were trained on.
     scaling : Scaling or None
@@ -67,6 +71,8 @@ class Calibration(Section):
         Which score ``conformal_scores`` are.
     reliability : Reliability or None
         Said against observed; ``reliability.top`` is what the reliability diagram shows.
+    epistemic_over_views : bool
+        Whether epistemic uncertainty is over members and views, or over members alone.
     held_out : HeldOutRisk or None
         Risk-coverage curve and harm on cross-fitted calibration cases.
     """
@@ -80,11 +86,12 @@ class Calibration(Section):
     conformal_scores: dict[str, tuple[FiniteFloat, ...]]
     epistemic_quantiles: tuple[FiniteFloat, ...] = Field(min_length=101, max_length=101)
     operating_points: dict[str, StoredOperatingPoint] = Field(default_factory=dict)
-    ood: OodReference | None = None
+    ood: OodGate | OodReference | None = None
     training_counts: dict[str, int] = Field(default_factory=dict)
     scaling: Scaling | None = None
     score: ScoreRule = ScoreRule()
     reliability: Reliability | None = None
+    epistemic_over_views: bool = False
     held_out: HeldOutRisk | None = None
 
     def epistemic_percentile(self, epistemic: float) -> float:
@@ -92,16 +99,10 @@ class Calibration(Section):
         return float(np.searchsorted(self.epistemic_quantiles, epistemic, side="left") / 101 * 100)
 
 
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the softmax over the last axis."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
-
-
 def member_log_probabilities(logits: NDArray[np.float64], log_prior_shift: NDArray[np.float64]) -> NDArray[np.float64]:
     """Undo the sampling prior and average the views: ``(m, v, n, k)`` to ``(m, n, k)``."""
     views = softmax(logits + log_prior_shift)
-    return np.asarray(np.log(np.clip(views.mean(axis=1), 1e-12, 1.0)))
+    return np.asarray(np.log(np.clip(views.mean(axis=1), LEAST_PROBABILITY, 1.0)))
 
 
 def calibrate(logits: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
@@ -123,10 +124,31 @@ def calibrate(logits: NDArray[np.float64], calibration: Calibration) -> NDArray[
     PredictionError
         When a logit is not finite.
     """
+    return _scaled(member_log_probabilities(_finite(logits), np.asarray(calibration.log_prior_shift)), calibration)
+
+
+def calibrate_passes(logits: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
+    """Return the calibrated probabilities ``(m, v, n, k)`` of each member on each view alone.
+
+    Raises
+    ------
+    PredictionError
+        When a logit is not finite.
+    """
+    views = softmax(_finite(logits) + np.asarray(calibration.log_prior_shift))
+    return _scaled(np.log(np.clip(views, LEAST_PROBABILITY, 1.0)), calibration)
+
+
+def _finite(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     logits = np.asarray(logits, dtype=np.float64)
     if not np.all(np.isfinite(logits)):
         raise PredictionError("the model gave a logit that is not a finite number, so there is no score")
-    logs = member_log_probabilities(logits, np.asarray(calibration.log_prior_shift))
+    return logits
+
+
+def _scaled(logs: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
+    if calibration.scaling is not None:
+        return apply_scaling(logs, calibration.scaling, calibration.prior)
     return softmax(logs / calibration.temperature + np.asarray(calibration.offset))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from whycad.uncertainty.ood import fit_ood
+from whycad.uncertainty.ood_fit import fit_ood
 
 
 @pytest.fixture(scope="module")

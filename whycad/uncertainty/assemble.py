@@ -1,11 +1,13 @@
 """From what an ensemble gave to predictions: probabilities, set, uncertainty, gate and decision.
 
-``predictions`` is what the pipeline calls; ``numbers`` gives the same as arrays, for calibration
-and audits of many cases.
+``predictions`` does all of it for a batch of logits. Its steps can be called one by one: ``numbers``
+(arrays, for calibration and audits), ``numbers_of`` (from members that are calibrated already)
+and ``predictions_from``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +21,7 @@ from whycad.uncertainty.decision import CaseNumbers, decide, predicted_indices
 from whycad.uncertainty.decomposition import decompose, entropy
 from whycad.uncertainty.ood import Observed, assess
 
-__all__ = ["Numbers", "Observed", "numbers", "predictions", "uncertainty_parts"]
+__all__ = ["Numbers", "Observed", "numbers", "numbers_of", "pass_entropy", "predictions", "predictions_from"]
 
 FloatArray = NDArray[np.float64]
 
@@ -49,20 +51,27 @@ class Numbers:
         return np.asarray(self.members.mean(axis=0))
 
 
-def uncertainty_parts(members: FloatArray, passes: FloatArray | None = None) -> FloatArray:
+def uncertainty_parts(members: FloatArray, aleatoric: FloatArray | None = None) -> FloatArray:
     """Return total, aleatoric and epistemic uncertainty ``(3, n)`` in nats.
 
     Parameters
     ----------
     members : ndarray (m, n, k)
-    passes : ndarray (m, v, n, k) or None
-        Of each view; with them the epistemic part is over members and views.
+    aleatoric : ndarray (n,) or None
+        Mean entropy of the single passes (``pass_entropy``): with it the epistemic part is over
+        members and views, without it over members.
     """
-    if passes is None:
+    if aleatoric is None:
         return np.stack(decompose(members))
     total = entropy(members.mean(axis=0))
-    aleatoric = np.minimum(entropy(passes).mean(axis=(0, 1)), total)
-    return np.stack([total, aleatoric, total - aleatoric])
+    return np.stack([total, np.minimum(aleatoric, total), np.clip(total - aleatoric, 0, None)])
+
+
+def pass_entropy(logits: FloatArray, calibration: Calibration) -> FloatArray | None:
+    """Return the mean entropy ``(n,)`` of single passes; None where the calibration does not look at views."""
+    if not calibration.epistemic_over_views:
+        return None
+    return np.asarray(entropy(calibrate_passes(logits, calibration)).mean(axis=(0, 1)))
 
 
 def numbers(observed: Observed, calibration: Calibration) -> Numbers:
@@ -74,14 +83,29 @@ def numbers(observed: Observed, calibration: Calibration) -> Numbers:
         When a logit is not finite.
     """
     members = calibrate(observed.logits, calibration)
-    passes = calibrate_passes(observed.logits, calibration) if calibration.epistemic_over_views else None
+    gate = assess(observed, calibration.ood)
+    return numbers_of(members, gate, calibration, pass_entropy(observed.logits, calibration))
+
+
+def numbers_of(
+    members: FloatArray,
+    gate: Sequence[OutOfDistribution | None],
+    calibration: Calibration,
+    aleatoric: FloatArray | None = None,
+) -> Numbers:
+    """Return the numbers of calibrated members ``(m, n, k)``, such as means over neighbouring slices.
+
+    Parameters
+    ----------
+    members : ndarray (m, n, k)
+    gate : sequence of OutOfDistribution or None (n,)
+    calibration : Calibration
+    aleatoric : ndarray (n,) or None
+        See ``uncertainty_parts``.
+    """
     scores = nonconformity(members.mean(axis=0), calibration.score)
-    return Numbers(
-        members=members,
-        conformal_p=p_values(scores, calibration.conformal_scores),
-        parts=uncertainty_parts(members, passes),
-        gate=assess(observed, calibration.ood),
-    )
+    conformal_p = p_values(scores, calibration.conformal_scores)
+    return Numbers(members, conformal_p, uncertainty_parts(members, aleatoric), list(gate))
 
 
 def predictions(

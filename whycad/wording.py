@@ -13,6 +13,7 @@ from whycad.types import AnalysisResult, DecisionKind, MetadataValue, Prediction
 
 NOTICE = "Research and education only, not for clinical use"
 SIMULATED = "Simulated: this image or the model's training data was made by a program, not taken from a patient."
+GATE_BYPASSED = "Simulated, gate bypassed for demonstration: a real image like this one would get no answer."
 NOT_ESTABLISHED = "not established"
 METHOD_NAMES = {"gradcam": "Grad-CAM", "ig": "Integrated gradients", "occlusion": "Occlusion", "lime": "LIME"}
 SITES = ("site", "body_part", "anatomic_site")

@@ -18,7 +18,7 @@ FLOORS = (
     ("whycad.manifest", "whycad.plugin", "whycad.plugin_checks", "whycad.registry", "whycad.weights"),
     ("whycad.inference", "whycad.folding"),
     ("whycad.uncertainty", "whycad.explain"),
-    ("whycad.pipeline",),
+    ("whycad.pipeline", "whycad.batch", "whycad.volume", "whycad.reading", "whycad.scoring", "whycad.hooks"),
     ("whycad.audit",),
     ("whycad.cli", "whycad.commands"),
 )

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from whycad.errors import JobCancelledError, ManifestError, PluginError
+from whycad.errors import GeometryError, JobCancelledError, ManifestError, PluginError
 from whycad.pipeline import Hooks, analyse, predict_batch
 from whycad.result_io import load_result, results_equal, save_result
 from whycad.testing.plugins import TinyPlugin, make_study, write_plugin
-from whycad.types import AnalysisRequest, DecisionKind, Prediction
+from whycad.types import AnalysisRequest, DecisionKind, Prediction, Region
+from whycad.wording import GATE_BYPASSED
 
 
 @pytest.fixture(scope="module")
@@ -17,13 +18,17 @@ def plugin(tmp_path_factory):
     return write_plugin(tmp_path_factory.mktemp("plugins"))
 
 
-@pytest.fixture(scope="module")
-def ensemble(plugin):
+def load(plugin):
     import torch
 
     from whycad.inference import load_members
 
     return load_members(plugin, torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def ensemble(plugin):
+    return load(plugin)
 
 
 def test_a_result_holds_prediction_maps_and_provenance(plugin, ensemble, tmp_path):
@@ -148,3 +153,49 @@ def test_a_plugin_that_raises_is_named_and_its_words_are_not_quoted(tmp_path):
     with pytest.raises(PluginError, match="'broken'") as caught:
         analyse(make_study(), plugin, AnalysisRequest())
     assert "CANARY" not in str(caught.value)
+
+
+GATE = '''
+def gate(study, region):
+    """Refuse what is bright, and show that flat images never come here."""
+    assert float(study.pixels.std()) > 0
+    return ("The image is too bright.",) if study.pixels.mean() > 0.8 else ()
+'''
+
+
+@pytest.fixture(scope="module")
+def gated(tmp_path_factory):
+    spec = TinyPlugin(files={"extras.py": GATE}, code='gate = "extras:gate"\n')
+    return write_plugin(tmp_path_factory.mktemp("gated"), spec)
+
+
+def bright(*, simulated):
+    study = make_study()
+    return replace(study, pixels=(0.85 + 0.15 * study.pixels).astype(np.float32), simulated=simulated)
+
+
+def test_the_tasks_own_gate_is_asked_after_the_shared_checks(gated):
+    result = analyse(bright(simulated=False), gated, AnalysisRequest(explain=("ig",)))
+    assert result.prediction.decision.reasons == ("The image is too bright.",)
+    assert (result.prediction.decision.kind, result.prediction.predicted) == (DecisionKind.REJECT, "")
+    flat = replace(make_study(), pixels=np.full((48, 60, 3), 0.5, np.float32))
+    assert "flat" in analyse(flat, gated, AnalysisRequest()).prediction.decision.reasons[0]
+    assert analyse(make_study(), gated, AnalysisRequest()).prediction.predicted
+    real = predict_batch([bright(simulated=False)], gated, load(gated))[0]
+    assert real.decision.reasons == ("The image is too bright.",)
+
+
+def test_a_simulated_image_shows_its_refusal_under_a_banner(gated):
+    result = analyse(bright(simulated=True), gated, AnalysisRequest(explain=("ig",)))
+    assert result.prediction.decision.reasons == ("The image is too bright.",)
+    assert result.prediction.decision.kind is DecisionKind.REJECT
+    assert np.isfinite(result.prediction.probabilities).all()
+    assert len(result.attributions) == 1
+    assert GATE_BYPASSED in result.warnings
+    assert GATE_BYPASSED not in analyse(make_study(), gated, AnalysisRequest()).warnings
+
+
+@pytest.mark.parametrize("region", [Region((1.0, 2.0, 3.0)), Region((70.0, 2.0)), Region((-9.0, -9.0), (-2.0, 90.0))])
+def test_a_region_off_the_image_is_an_error(plugin, ensemble, region):
+    with pytest.raises(GeometryError, match="region"):
+        analyse(make_study(), plugin, AnalysisRequest(region=region), ensemble=ensemble)

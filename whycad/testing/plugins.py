@@ -110,6 +110,8 @@ class TinyPlugin:
         More lines for ``[code]``, such as ``phantom = "phantom:sample_cases"``, and for ``[input]``.
     more : str
         More sections of the manifest, such as ``[decision]``.
+    must_not_miss : tuple of str
+        Codes of the labels that are marked so.
     calibrated : bool
         Whether a plausible ``calibration.json`` for these weights is written and declared.
     """
@@ -128,6 +130,7 @@ class TinyPlugin:
     code: str = ""
     input: str = ""
     more: str = ""
+    must_not_miss: tuple[str, ...] = ()
     calibrated: bool = True
 
     @property
@@ -208,7 +211,11 @@ def write_weights(folder: Path, spec: TinyPlugin) -> dict[str, str]:
 
 def write_manifest(folder: Path, spec: TinyPlugin, weights: Mapping[str, str]) -> None:
     """Write ``plugin.toml`` for the given weight files and hashes."""
-    labels = "".join(f'\n[[labels]]\ncode = "{code}"\nname = "Label {code}"\n' for code in spec.labels)
+    labels = "".join(
+        f'\n[[labels]]\ncode = "{code}"\nname = "Label {code}"\n'
+        f"must_not_miss = {str(code in spec.must_not_miss).lower()}\n"
+        for code in spec.labels
+    )
     files = ", ".join(f'{{ path = "{path}", sha256 = "{sha}" }}' for path, sha in weights.items())
     text = MANIFEST.format(
         id=spec.id,

@@ -1,4 +1,4 @@
-"""Fit a Calibration on held-out groups: prior, temperature, offset, conformal scores, thresholds."""
+"""Fit a Calibration on held-out groups: prior, scaling, conformal scores, thresholds, gate, figures."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from sklearn.model_selection import StratifiedGroupKFold
 
+from whycad.datasets.splits import grouped_folds
 from whycad.errors import TrainingError
 from whycad.manifest import Manifest, OperatingPoint
+from whycad.training.conformal_fit import ScoreData, choose_score, cross_fitted_p, scores_by_class
+from whycad.training.held_out import HeldOut, held_out_risk, reliability_of
+from whycad.training.scaling_fit import N_FOLDS, ScalingData, choose_scaling
 from whycad.types import ModelInput
+from whycad.uncertainty.assemble import Numbers, uncertainty_parts
 from whycad.uncertainty.calibration import (
+    LEAST_PROBABILITY,
     Calibration,
     CalibrationSource,
     StoredOperatingPoint,
@@ -23,15 +27,12 @@ from whycad.uncertainty.calibration import (
     softmax,
 )
 from whycad.uncertainty.conformal import nonconformity
-from whycad.uncertainty.decomposition import decompose
-from whycad.uncertainty.ood_fit import fit_ood
+from whycad.uncertainty.decomposition import entropy
+from whycad.uncertainty.ood import Observed
+from whycad.uncertainty.ood_fit import GateData, fit_gate
 
 if TYPE_CHECKING:
     from whycad.inference import Ensemble
-
-N_FOLDS = 5
-# Candidates for how firmly the per-class offset is held at 0; infinity is temperature alone.
-OFFSET_PENALTIES = (1.0, 10.0, 100.0, float("inf"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,8 @@ class CalibrationData:
     sampling_prior : ndarray (k,)
         How often training drew each class.
     source : CalibrationSource
+    strange : ndarray (n,) or None
+        The plugin's own strangeness score, where it has one.
     """
 
     logits: NDArray[np.float64]
@@ -56,6 +59,12 @@ class CalibrationData:
     features: NDArray[np.float64] | None
     sampling_prior: NDArray[np.float64]
     source: CalibrationSource
+    strange: NDArray[np.float64] | None = None
+
+    @property
+    def observed(self) -> Observed:
+        """What the gate looks at."""
+        return Observed(self.logits, self.features, self.strange)
 
 
 def run_members(
@@ -78,42 +87,6 @@ def run_members(
         if output.features is not None:
             features.append(np.concatenate(list(output.features.numpy().astype(np.float64)), axis=1))
     return np.concatenate(logits, axis=2), np.concatenate(features) if features else None
-
-
-def _apply(logs: NDArray[np.float64], parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-    return softmax(logs * np.exp(-parameters[0]) + parameters[1:])
-
-
-def _fit_scaling(logs: NDArray[np.float64], labels: NDArray[np.int64], penalty: float) -> NDArray[np.float64]:
-    """Return log temperature and offset ``(1 + k,)`` that minimise the penalised log loss."""
-    k, n = logs.shape[-1], logs.shape[1]
-    rows = np.arange(n)
-
-    def loss(parameters: NDArray[np.float64]) -> float:
-        full = parameters if np.isfinite(penalty) else np.concatenate([parameters, np.zeros(k)])
-        chosen = _apply(logs, full).mean(axis=0)[rows, labels]
-        shrink = penalty * float(np.sum(full[1:] ** 2)) / n if np.isfinite(penalty) else 0.0
-        return float(-np.log(np.clip(chosen, 1e-12, 1)).mean()) + shrink
-
-    start = np.zeros(1 + k if np.isfinite(penalty) else 1)
-    found = minimize(loss, start, method="L-BFGS-B").x
-    return found if np.isfinite(penalty) else np.concatenate([found, np.zeros(k)])
-
-
-def _cross_fitted(
-    logs: NDArray[np.float64], labels: NDArray[np.int64], groups: NDArray[np.str_], penalty: float
-) -> NDArray[np.float64]:
-    """Return members' probabilities ``(m, n, k)``, each case's from folds that lack its group."""
-    out = np.empty_like(logs)
-    folds = StratifiedGroupKFold(n_splits=N_FOLDS, shuffle=True, random_state=0)
-    for train, test in folds.split(logs[0], labels, groups):
-        out[:, test] = _apply(logs[:, test], _fit_scaling(logs[:, train], labels[train], penalty))
-    return out
-
-
-def _log_loss(members: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    chosen = members.mean(axis=0)[np.arange(len(labels)), labels]
-    return float(-np.log(np.clip(chosen, 1e-12, 1)).mean())
 
 
 def threshold_for_sensitivity(scores: NDArray[np.float64], positive: NDArray[np.bool_], sensitivity: float) -> float:
@@ -142,39 +115,75 @@ def _operating_point(
 def fit_calibration(data: CalibrationData, manifest: Manifest) -> Calibration:
     """Fit everything that the decision needs on held-out groups.
 
-    The form of the scaling is chosen by grouped cross-validated log loss; conformal scores,
-    quantiles and thresholds use the cross-fitted probabilities.
+    In this order: the form of the probability scaling (``scaling_fit``), the conformal score
+    (``conformal_fit``), the gate (``ood_fit``), and what the whole policy does to these cases
+    (``held_out``). Scores, quantiles, thresholds and figures are cross-fitted.
+
+    Parameters
+    ----------
+    data : CalibrationData
+    manifest : Manifest
 
     Raises
     ------
     TrainingError
-        When a class has no calibration case.
+        When a class has too few calibration cases or groups.
     """
-    codes = manifest.label_codes
-    counts = np.bincount(data.labels, minlength=len(codes))
+    prior = _prior(data, manifest)
+    shift = np.log(prior) - np.log(data.sampling_prior / data.sampling_prior.sum())
+    folds = grouped_folds(data.labels, data.groups, N_FOLDS)
+    fitted = choose_scaling(_scaling_data(data, manifest, folds, shift))
+    mean = fitted.members.mean(axis=0)
+    scored = ScoreData(mean, data.labels, data.groups, folds, manifest.label_codes, manifest.kind)
+    rule = choose_score(scored)
+    gate = fit_gate(GateData(data.observed, data.labels, data.groups))
+    parts = uncertainty_parts(fitted.members, entropy(fitted.passes).mean(axis=(0, 1)))
+    calibration = Calibration(
+        source=data.source,
+        labels=manifest.label_codes,
+        log_prior_shift=tuple(float(v) for v in shift),
+        temperature=float(1.0 / np.trace(fitted.scaling.matrix) * len(prior)),
+        offset=fitted.scaling.offset,
+        prior=tuple(float(v) for v in prior),
+        conformal_scores=scores_by_class(nonconformity(mean, rule), data.labels, manifest.label_codes),
+        epistemic_quantiles=tuple(float(v) for v in np.percentile(parts[2], np.arange(101))),
+        operating_points={
+            point.name: _operating_point(point, mean, data.labels, manifest.label_codes)
+            for point in manifest.operating_points
+        },
+        ood=gate.gate,
+        scaling=fitted.scaling,
+        score=rule,
+        reliability=reliability_of(mean, data.labels, manifest.label_codes),
+        epistemic_over_views=True,
+    )
+    numbers = Numbers(fitted.members, cross_fitted_p(scored, rule), parts, [*gate.held_out])
+    risk = held_out_risk(HeldOut(numbers, data.labels, data.groups), manifest, calibration)
+    return calibration.model_copy(update={"held_out": risk})
+
+
+def _prior(data: CalibrationData, manifest: Manifest) -> NDArray[np.float64]:
+    """Return the prevalence in the calibration data ``(k,)``."""
+    k = len(manifest.labels)
+    counts = np.bincount(data.labels, minlength=k)
     if counts.min() < N_FOLDS:
         raise TrainingError(f"calibration needs at least {N_FOLDS} cases of each class, found {counts.tolist()}")
-    prior = counts / counts.sum()
-    shift = np.log(prior) - np.log(data.sampling_prior / data.sampling_prior.sum())
-    logs = member_log_probabilities(data.logits, shift)
-    trials = {p: _cross_fitted(logs, data.labels, data.groups, p) for p in OFFSET_PENALTIES}
-    penalty = min(trials, key=lambda p: _log_loss(trials[p], data.labels))
-    parameters, members = _fit_scaling(logs, data.labels, penalty), trials[penalty]
-    mean = members.mean(axis=0)
-    own = nonconformity(mean)[np.arange(len(data.labels)), data.labels]
-    return Calibration(
-        source=data.source,
-        labels=codes,
-        log_prior_shift=tuple(float(v) for v in shift),
-        temperature=float(np.exp(parameters[0])),
-        offset=tuple(float(v) for v in parameters[1:]),
-        prior=tuple(float(v) for v in prior),
-        conformal_scores={
-            code: tuple(sorted(float(v) for v in own[data.labels == index])) for index, code in enumerate(codes)
-        },
-        epistemic_quantiles=tuple(float(v) for v in np.percentile(decompose(members)[2], np.arange(101))),
-        operating_points={
-            point.name: _operating_point(point, mean, data.labels, codes) for point in manifest.operating_points
-        },
-        ood=None if data.features is None else fit_ood(data.features, data.groups),
+    groups = [len(np.unique(data.groups[data.labels == label])) for label in range(k)]
+    if min(groups) < N_FOLDS:
+        raise TrainingError(f"calibration needs at least {N_FOLDS} groups of each class, found {groups}")
+    return np.asarray(counts / counts.sum())
+
+
+def _scaling_data(
+    data: CalibrationData, manifest: Manifest, folds: NDArray[np.int64], shift: NDArray[np.float64]
+) -> ScalingData:
+    views = softmax(data.logits + shift)
+    return ScalingData(
+        member_log_probabilities(data.logits, shift),
+        np.log(np.clip(views, LEAST_PROBABILITY, 1.0)),
+        data.labels,
+        data.groups,
+        folds,
+        manifest.label_codes,
+        _prior(data, manifest),
     )

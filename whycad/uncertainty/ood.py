@@ -255,16 +255,22 @@ def assess(observed: Observed, reference: OodGate | OodReference | None) -> list
     ``method`` names the score that led; ``words.gate_sentence`` turns that into a sentence.
     """
     n = observed.logits.shape[2]
-    if isinstance(reference, OodReference):
-        if observed.features is None:
-            return [None] * n
-        found = [(float(score), METHOD) for score in reference.score(observed.features)]
-    elif reference is not None:
-        surprises = reference.surprises(observed)
-        names, values = list(surprises), np.stack(list(surprises.values()))
-        found = [(float(values[i, j]), SCORES[names[i]]) for j, i in enumerate(values.argmax(axis=0))]
-    else:
+    if reference is None or (isinstance(reference, OodReference) and observed.features is None):
         return [None] * n
+    if isinstance(reference, OodGate):
+        return [*findings(reference.surprises(observed), reference)]
+    assert observed.features is not None
     return [
-        OutOfDistribution(score, reference.percentile(score), reference.refer_above, method) for score, method in found
+        OutOfDistribution(score, reference.percentile(score), reference.refer_above, METHOD)
+        for score in reference.score(observed.features).tolist()
+    ]
+
+
+def findings(surprises: Mapping[str, FloatArray], gate: OodGate) -> list[OutOfDistribution]:
+    """Return the gate's finding per image from the surprise ``(n,)`` of each score."""
+    names, values = list(surprises), np.stack(list(surprises.values()))
+    led = values.argmax(axis=0)
+    return [
+        OutOfDistribution(score, gate.percentile(score), gate.refer_above, SCORES[names[leader]])
+        for score, leader in zip(values.max(axis=0).tolist(), led, strict=True)
     ]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 from sklearn.model_selection import GroupKFold
 
+from whycad.types import OutOfDistribution
 from whycad.uncertainty.ood import (
     SCORES,
     FeatureSpace,
@@ -18,6 +19,7 @@ from whycad.uncertainty.ood import (
     OodGate,
     ScoreName,
     Tail,
+    findings,
     raw_scores,
     unit_length,
 )
@@ -84,7 +86,15 @@ class GateData:
         return GateData(part, None if self.labels is None else self.labels[rows], self.groups[rows])
 
 
-def fit_gate(data: GateData, options: GateOptions | None = None) -> OodGate:
+@dataclass(frozen=True, eq=False)
+class FittedGate:
+    """The gate, and what it says of each calibration case from a space fitted without its group."""
+
+    gate: OodGate
+    held_out: list[OutOfDistribution]
+
+
+def fit_gate(data: GateData, options: GateOptions | None = None) -> FittedGate:
     """Fit every score that the data allow, and the thresholds of their combination.
 
     Parameters
@@ -94,23 +104,24 @@ def fit_gate(data: GateData, options: GateOptions | None = None) -> OodGate:
 
     Returns
     -------
-    OodGate
-        About ``accept`` % of new cases like these lie below ``refer_above``.
+    FittedGate
+        About ``accept`` % of new cases like these lie below the gate's ``refer_above``.
     """
     options = options or GateOptions()
-    held_out = cross_fitted_scores(data, options)
-    tails = {name: fit_tail(held_out[name]) for name in SCORES if name in held_out}
-    surprise = np.max([tails[name].of(held_out[name]) for name in tails], axis=0)
-    refer = _upper_quantile(surprise, options.accept / 100)
+    raw = cross_fitted_scores(data, options)
+    tails = {name: fit_tail(raw[name]) for name in SCORES if name in raw}
+    surprises = {name: tail.of(raw[name]) for name, tail in tails.items()}
+    largest = np.max(list(surprises.values()), axis=0)
+    refer = _upper_quantile(largest, options.accept / 100)
     share = 1.0 - options.accept / 100
-    beyond = fit_tail(surprise).scale
-    return OodGate(
+    gate = OodGate(
         space=None if data.observed.features is None else _fit_space(data, options),
         tails={_name(name): tail for name, tail in tails.items()},
-        quantiles=tuple(_short(q) for q in np.percentile(surprise, np.arange(101))),
+        quantiles=tuple(_short(q) for q in np.percentile(largest, np.arange(101))),
         refer_above=_short(refer),
-        reject_above=_short(refer + beyond * np.log(share / REJECT_SHARE)),
+        reject_above=_short(refer + fit_tail(largest).scale * np.log(share / REJECT_SHARE)),
     )
+    return FittedGate(gate, findings(surprises, gate))
 
 
 def _name(name: str) -> ScoreName:
@@ -120,7 +131,7 @@ def _name(name: str) -> ScoreName:
 def fit_ood(features: FloatArray, groups: NDArray[np.str_], n_components: int = 32, accept: float = 95.0) -> OodGate:
     """Fit the gate from features ``(n, d)`` alone; see ``fit_gate``."""
     data = GateData(Observed(np.zeros((1, 1, len(features), 2)), features), None, groups)
-    return fit_gate(data, GateOptions(n_components=n_components, accept=accept))
+    return fit_gate(data, GateOptions(n_components=n_components, accept=accept)).gate
 
 
 def cross_fitted_scores(data: GateData, options: GateOptions) -> dict[str, FloatArray]:

@@ -47,8 +47,8 @@ PRIVACY = """
 - Nothing is sent anywhere: no telemetry, no downloads while it runs.
 """
 LICENCES = """
-The code is under Apache-2.0. Weights carry the licence of their data, which each task states. The image viewer holds
-NiiVue (BSD-2-Clause); its notices are in the viewer's folder.
+The code is under Apache-2.0. Weights carry the licence of their data, which each task states. The image viewer's
+colour maps are those of ColorBrewer (Apache-2.0) and matplotlib (CC0); the notices are in the viewer's folder.
 """
 
 

@@ -10,16 +10,18 @@ Zoom, pan, window, opacity, threshold, colours, method and slices live in the br
 the page; only marks do (and the choice of method where ``report_overlay`` is set). Files travel once,
 over Streamlit's media endpoint under their hash; a rerun sends a few hundred bytes of JSON.
 
-Flat images are drawn on a 2-D canvas (any size, exact pixels, no WebGL: 3-D textures end at 2,048
-pixels on many machines, and NiiVue has no window for colour). Volumes are drawn by NiiVue in linked
-planes, radiological convention. Source and build: ``source/README.md``.
+Everything is drawn on 2-D canvases, exact pixel by exact pixel. Volumes show the plane of their
+slices large and the two others beside it, linked, in radiological convention. NiiVue, the first
+choice for volumes, needs a graphics card: without one, as on a remote desktop, a step of the window
+took 13 s on a 48 x 512 x 512 CT. Here it takes milliseconds. Source and build: ``source/README.md``.
 
 Hooks for tests and styles (``data-testid``, inside an open shadow root):
 
 ===========================  ==========================================================================
 ``viewer``                   the whole component; ``viewer-frame`` the dark frame (``aria-busy`` while loading)
-``viewer-stage``             takes focus, pointer and keys; ``data-zoom`` holds the zoom in percent
-``viewer-canvas``            the flat image, ``role=img`` with the caller's text; ``viewer-marks`` lies on top
+``viewer-stage``             takes focus, pointer and keys; ``data-zoom`` holds the zoom in percent, ``data-at``
+                             the slice, row and column where the planes of a volume meet
+``viewer-canvas``            the picture, ``role=img`` with the caller's text; ``viewer-marks`` lies on top
 ``viewer-methods``           group of chips; ``viewer-method-<id>`` one chip (``aria-pressed``)
 ``viewer-target``            "for: ..." of the chosen map
 ``viewer-tool-<tool>``       ``pan``, ``point``, ``box``, ``brush``; ``viewer-clear`` removes the marks
@@ -30,7 +32,12 @@ Hooks for tests and styles (``data-testid``, inside an open shadow root):
 ``viewer-zoom``              "zoom 100 %"; ``viewer-readout`` place and value; ``viewer-scale-bar``
 ``viewer-display``           opens ``viewer-panel``: ``viewer-threshold``, ``viewer-colormap``,
                              ``viewer-window-level``, ``viewer-window-width``, ``viewer-brush-radius``
-``viewer-plane``             plane of a volume; ``viewer-slice`` its slider
+``viewer-window-<name>``     one of the page's windows, such as ``viewer-window-lung`` (``aria-pressed``)
+``viewer-plane``             plane of the large picture of a volume; ``viewer-slice`` its slider
+``viewer-linked``            three planes or one (``aria-pressed``)
+``viewer-slice-action``      asks for what the page offers for the slice on show
+``viewer-strip``             chart along a volume; ``viewer-strip-plot`` is clicked, ``viewer-strip-value`` says
+                             what the slice under the pointer, or the one on show, has
 ``viewer-status``            polite live region; ``viewer-message`` loading or failure
 ===========================  ==========================================================================
 """
@@ -44,6 +51,7 @@ from dashboard.components.viewer.model import (
     ViewerOptions,
     ViewerOutline,
     ViewerOverlay,
+    ViewerStrip,
 )
 
 __all__ = [
@@ -53,6 +61,7 @@ __all__ = [
     "ViewerOptions",
     "ViewerOutline",
     "ViewerOverlay",
+    "ViewerStrip",
     "rasterise",
     "viewer",
 ]

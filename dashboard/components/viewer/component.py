@@ -8,6 +8,7 @@ this module alone uses two of its internals, and a browser test notices when the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from streamlit.components.v2.types import ComponentRenderer
 from streamlit.runtime import Runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from dashboard.components.viewer.encode import Asset
+from dashboard.components.viewer.encode import Asset, BoxedAsset
 from dashboard.components.viewer.events import parse_event
 from dashboard.components.viewer.model import ViewerEvent, ViewerImage, ViewerOptions, ViewerOutline, ViewerOverlay
 from whycad.errors import GeometryError
@@ -49,7 +50,6 @@ def viewer(
     key : str
         Streamlit's key of this viewer; one key keeps zoom and settings over reruns.
     outlines : sequence of ViewerOutline
-        Flat images only.
     height : int, optional
         In CSS pixels; by default two thirds of the window's height.
     options : ViewerOptions, optional
@@ -61,14 +61,15 @@ def viewer(
     Raises
     ------
     GeometryError
-        If a map or mask does not have the image's shape, or two overlays share an id.
+        If a map, mask or strip does not have the image's shape, or two overlays share an id.
     """
     options = options or ViewerOptions()
     _check(image, overlays, outlines)
+    _check_strip(image, options)
     data = {
         "image": _image_data(image, key),
         "overlays": [_overlay_data(overlay, image, key) for overlay in overlays],
-        "outlines": [{"name": o.name, "paths": o.paths} for o in outlines],
+        "outlines": [_outline_data(outline, image, key) for outline in outlines],
         "options": _options_data(options, height),
     }
     _register()
@@ -84,6 +85,11 @@ def _check(image: ViewerImage, overlays: Sequence[ViewerOverlay], outlines: Sequ
             raise GeometryError(f"viewer: {name!r} has shape {shape}, but the image has {image.spatial_shape}")
     if len({o.id for o in overlays}) != len(overlays):
         raise GeometryError("viewer: two overlays share an id", remedy="give each overlay an id of its own")
+
+
+def _check_strip(image: ViewerImage, options: ViewerOptions) -> None:
+    if options.strip is not None and len(options.strip.values) != image.spatial_shape[0]:
+        raise GeometryError(f"viewer: a strip of {len(options.strip.values)} slices, but the image has another number")
 
 
 def _image_data(image: ViewerImage, key: str) -> JsonObject:
@@ -103,23 +109,32 @@ def _image_data(image: ViewerImage, key: str) -> JsonObject:
         "unit": image.unit,
     }
     if image.is_volume:
-        import numpy as np
-
-        data |= {"affine": image.affine.tolist(), "inverse": np.linalg.inv(image.affine).tolist()}
+        data |= {"planes": [plane.to_json() for plane in image.planes], "linked": image.is_linked}
     return data
 
 
 def _overlay_data(overlay: ViewerOverlay, image: ViewerImage, key: str) -> JsonObject:
-    asset = overlay.volume_asset(image.affine) if image.is_volume else overlay.asset
+    where = f"{key}.{overlay.id}"
+    place = _boxed_data(overlay.volume_asset, where) if image.is_volume else {"url": _serve(overlay.asset, where)}
     return {
+        **place,
         "id": overlay.id,
         "name": overlay.name,
-        "url": _serve(asset, f"{key}.{overlay.id}"),
         "signed": overlay.signed,
         "grade": overlay.grade,
         "description": overlay.description,
         "target": overlay.target,
     }
+
+
+def _outline_data(outline: ViewerOutline, image: ViewerImage, key: str) -> JsonObject:
+    if image.is_volume:
+        return {"name": outline.name, **_boxed_data(outline.volume_asset, f"{key}.outline.{outline.name}")}
+    return {"name": outline.name, "paths": outline.paths}
+
+
+def _boxed_data(boxed: BoxedAsset, coordinates: str) -> JsonObject:
+    return {"url": _serve(boxed.asset, coordinates), "box": {"start": list(boxed.start), "shape": list(boxed.shape)}}
 
 
 def _options_data(options: ViewerOptions, height: int | None) -> JsonObject:
@@ -131,6 +146,10 @@ def _options_data(options: ViewerOptions, height: int | None) -> JsonObject:
         "footer": options.footer,
         "report_overlay": options.report_overlay,
         "window_presets": [list(preset) for preset in options.window_presets],
+        "mark": list(options.mark) if options.mark is not None else None,
+        "slice": options.slice,
+        "slice_action": options.slice_action,
+        "strip": asdict(options.strip) if options.strip is not None else None,
         "height": height,
     }
 

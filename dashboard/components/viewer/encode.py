@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import zlib
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from PIL import Image
 MAX_MAP_EDGE = 1024
 FAST_PNG_PIXELS = 2_000_000
 OUTLINE_TOLERANCE_PX = 0.4
+VOLUME_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,15 @@ class Asset:
     content: bytes
     mimetype: str
     encoding: str
+
+
+@dataclass(frozen=True)
+class BoxedAsset:
+    """A file for part of a volume: where its first voxel lies, and how many there are per axis."""
+
+    asset: Asset
+    start: tuple[int, ...]
+    shape: tuple[int, ...]
 
 
 def to_uint8(pixels: NDArray[Any]) -> NDArray[np.uint8]:
@@ -64,48 +73,51 @@ def encode_map(values: NDArray[np.float32], *, signed: bool, limit: float | None
     return _png(stored.astype(np.uint8))
 
 
-def volume_affine(
-    shape: tuple[int, ...], spacing_mm: tuple[float, ...] | None, direction: tuple[float, ...] | None
-) -> NDArray[np.float64]:
-    """Return the NIfTI affine (RAS, millimetres) of a volume in array order (slice, row, column).
+def encode_volume(pixels: NDArray[Any]) -> Asset:
+    """Encode a volume as plain little-endian numbers, row by row, slice by slice.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        ``(Z, H, W)``; the volume's middle becomes the origin.
-    spacing_mm : tuple of float or None
-        Per axis in array order; None for 1 mm.
-    direction : tuple of float or None
-        DICOM ImageOrientationPatient; None for axial slices, feet first in the array.
+    ``u8`` and ``i16`` hold the values themselves (whole-numbered float32, such as HU, travels as int16);
+    ``u16`` spreads other values over 0..65535 from the smallest to the largest. They are not packed:
+    noise packs badly, and packing would take longer than the journey.
     """
-    sz, sr, sc = spacing_mm or (1.0, 1.0, 1.0)
-    row, column = np.reshape(np.asarray(direction or (1, 0, 0, 0, 1, 0), dtype=np.float64), (2, 3))
-    to_ras = np.diag([-1.0, -1.0, 1.0])
-    matrix = np.eye(4)
-    matrix[:3, :3] = to_ras @ np.stack([row * sc, column * sr, np.cross(row, column) * sz], axis=1)
-    matrix[:3, 3] = -matrix[:3, :3] @ ((np.asarray(shape[::-1], dtype=np.float64) - 1) / 2)
-    return matrix
+    if pixels.dtype == np.uint8:
+        return Asset(np.ascontiguousarray(pixels).tobytes(), VOLUME_TYPE, "u8")
+    low, high = value_range(pixels)
+    clean = np.nan_to_num(pixels, nan=low, posinf=high, neginf=low) if pixels.dtype.kind == "f" else pixels
+    if low >= -32768 and high <= 32767:
+        whole = clean.astype("<i2")
+        if np.array_equal(whole, clean):
+            return Asset(whole.tobytes(), VOLUME_TYPE, "i16")
+    levels = np.rint((clean - np.float32(low)) * np.float32(65535 / (high - low))).clip(0, 65535)
+    return Asset(levels.astype("<u2").tobytes(), VOLUME_TYPE, "u16")
 
 
-def encode_volume(pixels: NDArray[Any], affine: NDArray[np.float64]) -> Asset:
-    """Encode a volume as gzipped NIfTI; whole-numbered float32, such as HU, travels as int16."""
-    values = pixels
-    if pixels.dtype == np.float32:
-        values = np.nan_to_num(pixels, nan=value_range(pixels)[0])
-        low, high = float(values.min()), float(values.max())
-        if low >= -32768 and high <= 32767 and np.array_equal(values, np.rint(values)):
-            values = values.astype(np.int16)
-    return _nifti(values, affine, slope=1.0)
-
-
-def encode_volume_map(
-    values: NDArray[np.float32], affine: NDArray[np.float64], *, signed: bool, limit: float | None
-) -> Asset:
-    """Encode a map on a volume's grid as gzipped NIfTI with values in -1..1 or 0..1."""
+def encode_volume_map(values: NDArray[np.float32], *, signed: bool, limit: float | None) -> BoxedAsset:
+    """Encode a map on a volume's grid like a flat one (0..255, or 127 +- 127), on the box where it is not zero."""
     share = _share(values, signed=signed, limit=limit)
-    if signed:
-        return _nifti(np.rint(share * 127).astype(np.int16), affine, slope=1 / 127)
-    return _nifti(np.rint(share * 255).astype(np.uint8), affine, slope=1 / 255)
+    box = _nonzero_box(share)
+    stored = np.rint(share[box] * 127 + 127) if signed else np.rint(share[box] * 255)
+    return _boxed(stored.astype(np.uint8), box)
+
+
+def encode_volume_mask(mask: NDArray[np.bool_]) -> BoxedAsset:
+    """Encode a mask on a volume's grid as bytes 0 and 1, on the box where it is set."""
+    box = _nonzero_box(mask)
+    return _boxed(mask[box].astype(np.uint8), box)
+
+
+def _nonzero_box(values: NDArray[Any]) -> tuple[slice, ...]:
+    spans = []
+    for axis in range(values.ndim):
+        others = tuple(other for other in range(values.ndim) if other != axis)
+        found = np.flatnonzero(values.any(axis=others))
+        spans.append(slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 1))
+    return tuple(spans)
+
+
+def _boxed(stored: NDArray[np.uint8], box: tuple[slice, ...]) -> BoxedAsset:
+    content = zlib.compress(np.ascontiguousarray(stored).tobytes(), 1)
+    return BoxedAsset(Asset(content, VOLUME_TYPE, "u8"), tuple(span.start for span in box), stored.shape)
 
 
 def mask_outlines(mask: NDArray[np.bool_]) -> list[list[list[float]]]:
@@ -140,13 +152,3 @@ def _png(pixels: NDArray[np.uint8]) -> Asset:
     level = 1 if pixels.size > FAST_PNG_PIXELS else 6
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=level)
     return Asset(buffer.getvalue(), "image/png", "png")
-
-
-def _nifti(values: NDArray[Any], affine: NDArray[np.float64], *, slope: float) -> Asset:
-    import nibabel as nib
-
-    image = nib.Nifti1Image(np.ascontiguousarray(values).T, affine)
-    image.header.set_xyzt_units("mm")
-    image.header.set_slope_inter(slope, 0)
-    content = gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
-    return Asset(content, "application/gzip", "nifti")

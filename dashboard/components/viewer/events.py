@@ -12,7 +12,7 @@ from dashboard.components.viewer.model import EventKind, Index, Stroke, ViewerEv
 
 MAX_STROKES = 500
 MAX_POINTS = 20_000
-KINDS: tuple[EventKind, ...] = ("click", "box", "brush", "clear")
+KINDS: tuple[EventKind, ...] = ("click", "box", "brush", "clear", "slice")
 
 
 def parse_event(payload: object, *, version: str, shape: tuple[int, ...], overlay: object = "") -> ViewerEvent:
@@ -45,6 +45,7 @@ def parse_event(payload: object, *, version: str, shape: tuple[int, ...], overla
         box=_box(payload.get("box"), shape),
         brush=_strokes(payload.get("brush"), shape),
         overlay=chosen,
+        slice=_slice(payload.get("slice"), shape),
     )
 
 
@@ -75,6 +76,12 @@ def rasterise(strokes: tuple[Stroke, ...], shape: tuple[int, int]) -> NDArray[np
             distance = (rows - start[0] - along * step[0]) ** 2 + (columns - start[1] - along * step[1]) ** 2
             mask |= distance <= stroke.radius**2
     return mask
+
+
+def _slice(value: object, shape: tuple[int, ...]) -> int | None:
+    """Return the slice that the browser names, where it could be one; it may be of any plane."""
+    known = isinstance(value, int) and not isinstance(value, bool) and len(shape) == 3 and 0 <= value < max(shape)
+    return int(value) if known and isinstance(value, int) else None
 
 
 def _index(value: object, shape: tuple[int, ...]) -> Index | None:

@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.components.viewer import encode
+from dashboard.components.viewer.planes import AXIAL, SCANS, Plane, patient_planes
 from whycad.errors import GeometryError
 from whycad.types import Attribution, Study
 
 Tool = Literal["pan", "point", "box", "brush"]
-EventKind = Literal["none", "click", "box", "brush", "clear"]
+EventKind = Literal["none", "click", "box", "brush", "clear", "slice"]
 Index = tuple[int, ...]
 TOOLS: tuple[Tool, ...] = ("pan", "point", "box", "brush")
+THIN = 4  # voxels along an axis below which a plane across it shows nothing
+SCAN_MODALITIES = ("OPT", "OPTBSV")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +42,10 @@ class ViewerImage:
     unit : str
         Written after a pixel's value, such as ``HU``.
     direction : tuple of float or None
-        DICOM ImageOrientationPatient of a volume: cosines of the rows, then of the columns.
+        DICOM ImageOrientationPatient of a volume: cosines of the rows, then of the columns; None for
+        axial slices, feet first in the array.
+    scans : bool
+        Whether a volume is a stack of B-scans, which has no anatomical planes.
 
     Raises
     ------
@@ -54,6 +60,7 @@ class ViewerImage:
     window: tuple[float, float] | None = None
     unit: str = ""
     direction: tuple[float, ...] | None = None
+    scans: bool = False
 
     def __post_init__(self) -> None:
         """Check that the array is one of the layouts that can be shown."""
@@ -93,14 +100,19 @@ class ViewerImage:
         return encode.value_range(self.pixels)
 
     @cached_property
-    def affine(self) -> NDArray[np.float64]:
-        """Map from (column, row, slice) to millimetres, x to the left of the head mirrored to RAS (4, 4)."""
-        return encode.volume_affine(self.spatial_shape, self.spacing_mm, self.direction)
+    def planes(self) -> tuple[Plane, ...]:
+        """The planes of a volume, that of its slices first."""
+        return SCANS if self.scans else patient_planes(self.direction or AXIAL)
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether a volume is first shown in three planes; thin ones and B-scans are shown slice by slice."""
+        return not self.scans and min(self.spatial_shape) >= THIN
 
     @cached_property
     def asset(self) -> encode.Asset:
         """The bytes that the browser gets."""
-        return encode.encode_volume(self.pixels, self.affine) if self.is_volume else encode.encode_image(self.pixels)
+        return encode.encode_volume(self.pixels) if self.is_volume else encode.encode_image(self.pixels)
 
     @cached_property
     def key(self) -> str:
@@ -127,6 +139,7 @@ class ViewerImage:
             window=None if eight_bits else study.window,
             unit=study.unit if study.unit == "HU" else "",
             direction=study.orientation if study.pixels.ndim == 3 else None,
+            scans=study.modality in SCAN_MODALITIES,
         )
 
 
@@ -173,13 +186,10 @@ class ViewerOverlay:
         """The quantised map as the browser gets it."""
         return encode.encode_map(self.map, signed=self.signed, limit=self.limit)
 
-    def volume_asset(self, affine: NDArray[np.float64]) -> encode.Asset:
-        """Encode a map ``(Z, H, W)`` on a volume's grid; kept like ``asset``."""
-        kept: dict[bytes, encode.Asset] = self.__dict__.setdefault("_volume_assets", {})
-        grid = affine.tobytes()
-        if grid not in kept:
-            kept[grid] = encode.encode_volume_map(self.map, affine, signed=self.signed, limit=self.limit)
-        return kept[grid]
+    @cached_property
+    def volume_asset(self) -> encode.BoxedAsset:
+        """A map ``(Z, H, W)`` as the browser gets it."""
+        return encode.encode_volume_map(self.map, signed=self.signed, limit=self.limit)
 
     @classmethod
     def from_attribution(
@@ -199,13 +209,13 @@ class ViewerOverlay:
 
 @dataclass(frozen=True, eq=False)
 class ViewerOutline:
-    """A contour over a flat image, such as the lesion's edge.
+    """A contour, such as the lesion's edge. Keep the instance between reruns: it holds its own encoding.
 
     Attributes
     ----------
     name : str
-    mask : ndarray of bool (H, W)
-        What the contour encloses.
+    mask : ndarray of bool
+        What the contour encloses, on the image's spatial grid.
     """
 
     name: str
@@ -213,8 +223,37 @@ class ViewerOutline:
 
     @cached_property
     def paths(self) -> list[list[list[float]]]:
-        """Closed polylines of (row, column), pixel centres at whole numbers."""
+        """Closed polylines of (row, column) on a flat image, pixel centres at whole numbers."""
         return encode.mask_outlines(self.mask)
+
+    @cached_property
+    def volume_asset(self) -> encode.BoxedAsset:
+        """A mask ``(Z, H, W)`` as the browser gets it, which traces it slice by slice."""
+        return encode.encode_volume_mask(self.mask)
+
+
+@dataclass(frozen=True)
+class ViewerStrip:
+    """A chart along a volume that was read slice by slice.
+
+    Attributes
+    ----------
+    title : str
+        What the curve is, such as "Probability of CNV".
+    alt : str
+        The chart in words.
+    values, low, high : tuple of float or None
+        Per slice, 0..1: the curve and the members' spread; None where a slice has no score.
+    decisions : tuple of str
+        Per slice: ``report``, ``refer`` or ``reject``.
+    """
+
+    title: str
+    alt: str
+    values: tuple[float | None, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+    decisions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -237,6 +276,14 @@ class ViewerOptions:
         Whether choosing a method reruns the page, so that ``ViewerEvent.overlay`` follows.
     window_presets : tuple of (str, float, float)
         Name, centre and width, such as ``("Lung", -600, 1500)``.
+    mark : tuple of int or None
+        Point that was analysed: shown as a ring, and the planes go there when it changes.
+    slice : int or None
+        Slice to go to when this changes.
+    slice_action : str
+        Words of a button that asks for something for the slice on show; the event is of kind ``slice``.
+    strip : ViewerStrip or None
+        One entry per slice.
     """
 
     tools: tuple[Tool, ...] = TOOLS
@@ -246,6 +293,10 @@ class ViewerOptions:
     footer: str = ""
     report_overlay: bool = False
     window_presets: tuple[tuple[str, float, float], ...] = ()
+    mark: Index | None = None
+    slice: int | None = None
+    slice_action: str = ""
+    strip: ViewerStrip | None = None
 
 
 @dataclass(frozen=True)
@@ -263,7 +314,7 @@ class ViewerEvent:
     Attributes
     ----------
     kind : str
-        What was done last: ``none``, ``click``, ``box``, ``brush`` or ``clear``.
+        What was done last: ``none``, ``click``, ``box``, ``brush``, ``clear`` or ``slice``.
     seq : int
         Grows with every mark; compare it with the last one seen to tell new from old.
     click : tuple of int or None
@@ -272,6 +323,8 @@ class ViewerEvent:
     brush : tuple of Stroke
     overlay : str
         Id of the chosen overlay, where ``report_overlay`` is set; else empty.
+    slice : int or None
+        Slice of the large plane that was on show then; None on a flat image.
     """
 
     kind: EventKind = "none"
@@ -280,3 +333,4 @@ class ViewerEvent:
     box: tuple[Index, Index] | None = None
     brush: tuple[Stroke, ...] = field(default=())
     overlay: str = ""
+    slice: int | None = None

@@ -8,7 +8,15 @@ from dataclasses import asdict
 import numpy as np
 import streamlit as st
 
-from dashboard.components.viewer import ViewerImage, ViewerOptions, ViewerOutline, ViewerOverlay, rasterise, viewer
+from dashboard.components.viewer import (
+    ViewerImage,
+    ViewerOptions,
+    ViewerOutline,
+    ViewerOverlay,
+    ViewerStrip,
+    rasterise,
+    viewer,
+)
 
 HEIGHT, WIDTH = 450, 600
 
@@ -76,12 +84,35 @@ def volume() -> tuple[ViewerImage, list[ViewerOverlay], list[ViewerOutline]]:
     return image, [ViewerOverlay("gradcam", "Grad-CAM", where, True, "B", "", "Nodule")], []
 
 
+@st.cache_resource
+def scans() -> tuple[ViewerImage, list[ViewerOverlay], list[ViewerOutline]]:
+    """Eight B-scans with a band, and an outline in the sixth."""
+    pixels = np.zeros((8, 40, 60), np.uint8)
+    pixels[:, 15:25] = 120
+    mask = np.zeros(pixels.shape, bool)
+    mask[5, 17:22, 20:30] = True
+    return ViewerImage(pixels, "Simulated scans", scans=True), [], [ViewerOutline("fluid", mask)]
+
+
+STRIP = ViewerStrip(
+    "Probability of fluid",
+    "Probability of fluid along 8 scans, highest 70 %",
+    (0.1, None, 0.3, 0.4, 0.5, 0.6, 0.7, 0.1),
+    (0.0, None, 0.2, 0.3, 0.4, 0.5, 0.6, 0.0),
+    (0.2, None, 0.4, 0.5, 0.6, 0.7, 0.8, 0.2),
+    ("report", "reject", "report", "refer", "refer", "refer", "refer", "report"),
+)
+SCANS = ViewerOptions(
+    slice=3, strip=STRIP, slice_action="Explain this scan", window_presets=(("Full", 128, 255), ("Bright", 60, 120))
+)
+
 st.set_page_config(layout="wide")
 st.session_state.runs = st.session_state.get("runs", 0) + 1
 what = st.query_params.get("what", "photo")
-image, overlays, outlines = {"photo": photo, "small": small, "grey": grey, "volume": volume}[what]()
+image, overlays, outlines = {"photo": photo, "small": small, "grey": grey, "volume": volume, "scans": scans}[what]()
 options = ViewerOptions(simulated=True, footer="skin_lesion 1.0.0", window_presets=(("Lung", -600, 1500),))
 share = float(st.query_params.get("share", "1"))
+options = SCANS if what == "scans" else options
 place = st.columns([share, 1 - share])[0] if share < 1 else st.container()
 with place:
     event = viewer(image, overlays, key="viewer", outlines=outlines, options=options)

@@ -38,6 +38,14 @@ def test_points_outside_or_malformed_are_dropped(click: object) -> None:
     assert parse(click=click).click is None
 
 
+def test_the_slice_on_show_is_known_of_volumes_only() -> None:
+    assert parse(kind="slice", slice=3).slice is None
+    volume = {**GOOD, "kind": "slice", "click": None, "slice": 3}
+    assert parse_event(volume, version="v", shape=(10, 20, 30)) == ViewerEvent("slice", 7, slice=3)
+    for wrong in (-1, 30, True, 1.5, "3", None, [3]):
+        assert parse_event({**volume, "slice": wrong}, version="v", shape=(10, 20, 30)).slice is None
+
+
 @pytest.mark.parametrize("box", [[[5, 6], [1, 2]], [[1, 2]], [[1, 2], [5, 20]], 3])
 def test_boxes_that_are_upside_down_or_outside_are_dropped(box: object) -> None:
     assert parse(box=box).box is None

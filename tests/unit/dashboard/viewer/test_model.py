@@ -61,5 +61,14 @@ def test_ids_cannot_carry_markup() -> None:
 
 def test_encodings_are_made_once() -> None:
     overlay = ViewerOverlay("a", "A", np.ones((3, 4, 5), np.float32))
-    assert overlay.volume_asset(np.eye(4)) is overlay.volume_asset(np.eye(4))
-    assert overlay.volume_asset(np.eye(4)) is not overlay.volume_asset(np.diag([2.0, 2, 2, 1]))
+    assert overlay.volume_asset is overlay.volume_asset
+
+
+def test_chests_are_linked_planes_and_scans_are_not() -> None:
+    chest = ViewerImage.from_study(study(np.zeros((6, 8, 9)), unit="HU"), "A chest")
+    assert chest.is_linked
+    assert chest.planes[0].id == "axial"
+    assert not ViewerImage.from_study(study(np.zeros((2, 8, 9)), unit="HU"), "A slab").is_linked
+    scans = ViewerImage.from_study(Study(np.zeros((6, 8, 9), np.float32), "OPT", "ab" * 32), "An eye")
+    assert not scans.is_linked
+    assert scans.planes[0].name == "B-scan"

@@ -118,7 +118,25 @@ export class FlatStage {
     return null;
   }
 
-  setSlice() {}
+  activate() {}
+
+  zoomMiddle(factor) {
+    const { top, right, bottom, left } = this.insets;
+    this.zoomAt(factor, (left + this.size[0] - right) / 2, (top + this.size[1] - bottom) / 2);
+  }
+
+  get pixelSize() {
+    return this.scale;
+  }
+
+  get scaleEdge() {
+    return this.size[0] - this.insets.right;
+  }
+
+  /** Where marks are drawn: one view, not clipped. */
+  views() {
+    return [{ place: (index) => this.toScreen(index), holds: () => true, pixel: this.scale, edges: (outline) => outline.paths }];
+  }
 
   /** Value of a pixel for the readout. */
   valueAt([r, c]) {
@@ -205,8 +223,8 @@ export class FlatStage {
     context.setTransform(canvas.width / width, 0, 0, canvas.height / height, 0, 0);
     this.paint(context, state, overlay, map, true);
     context.setTransform(1, 0, 0, 1, 0, 0);
-    const toCanvas = ([r, c]) => [((c + 0.5) * canvas.width) / width, ((r + 0.5) * canvas.height) / height];
-    drawAnnotations(context, toCanvas, canvas.width / width);
+    const place = ([r, c]) => [((c + 0.5) * canvas.width) / width, ((r + 0.5) * canvas.height) / height];
+    drawAnnotations(context, { place, edges: (outline) => outline.paths, pixel: canvas.width / width }, canvas.width / width);
     return canvas;
   }
 

@@ -5,6 +5,7 @@ import { choices, gradient } from "./colormaps.js";
 import { el, iconButton, slider } from "./dom.js";
 import { legendWords } from "./export.js";
 import { helpLines } from "./keys.js";
+import { Strip } from "./strip.js";
 
 const TOOLS = [
   ["pan", "Pan", "1"],
@@ -67,13 +68,17 @@ export class Interface {
     this.legend = el("div", { class: "wc-legend", role: "img", "data-testid": "viewer-legend" }, this.low, this.bar, this.high);
     this.mapControls = el("div", { class: "wc-map" }, this.mapButton, this.opacity.node, this.legend);
     this.outlineButton = el("button", { type: "button", class: "wc-toggle", text: "Outline", title: "Outline on or off (b)", "data-testid": "viewer-outline-toggle", onclick: () => v.toggleOutline() });
-    this.planeSelect = el("select", { "aria-label": "Plane", "data-testid": "viewer-plane", onchange: (e) => v.setPlane(e.target.value) }, ...["axial", "coronal", "sagittal", "all"].map((p) => el("option", { value: p, text: p === "all" ? "3 planes" : p })));
+    this.planeSelect = el("select", { "aria-label": "Plane of the large picture", "data-testid": "viewer-plane", onchange: (e) => v.setPlane(e.target.value) });
+    this.linkedButton = el("button", { type: "button", class: "wc-toggle", text: "3 planes", title: "One plane or three (Shift+P)", "data-testid": "viewer-linked", onclick: () => v.toggleLinked() });
     this.slice = slider({ label: "Slice", testid: "viewer-slice", min: 0, max: 1, step: 1, value: 0, format: (x) => `${x + 1} / ${this.sliceCount ?? 1}`, oninput: (x) => v.setSlice(x) });
-    this.sliceControls = el("div", { class: "wc-map wc-slices" }, this.planeSelect, this.slice.node);
+    this.sliceAction = el("button", { type: "button", class: "wc-toggle", "data-testid": "viewer-slice-action", onclick: () => v.askForSlice() });
+    this.sliceControls = el("div", { class: "wc-map wc-slices" }, this.planeSelect, this.linkedButton, this.slice.node, this.sliceAction);
+    this.presets = el("div", { class: "wc-presets", role: "group", "aria-label": "Window" });
+    this.strip = new Strip(v);
     this.zoom = el("span", { class: "wc-text", title: "100 % fits the image into the viewer", "data-testid": "viewer-zoom" });
     this.place = el("span", { class: "wc-text wc-place", "data-testid": "viewer-readout" });
     this.scale = el("div", { class: "wc-scale", "data-testid": "viewer-scale-bar", role: "img" });
-    this.bottom = el("div", { class: "wc-bottom" }, this.sliceControls, this.mapControls, this.outlineButton, this.zoom, this.place, this.scale);
+    this.bottom = el("div", { class: "wc-bottom" }, this.strip.node, this.sliceControls, this.presets, this.mapControls, this.outlineButton, this.zoom, this.place, this.scale);
     return this.bottom;
   }
 
@@ -84,11 +89,10 @@ export class Interface {
     this.level = slider({ label: "Level", testid: "viewer-window-level", min: 0, max: 255, step: 1, value: 127, format: String, oninput: () => this.readWindow() });
     this.width = slider({ label: "Window", testid: "viewer-window-width", min: 1, max: 255, step: 1, value: 255, format: String, oninput: () => this.readWindow() });
     this.radius = slider({ label: "Brush radius", testid: "viewer-brush-radius", min: 1, max: 60, step: 1, value: v.state.radius, format: (x) => `${x} px`, oninput: (x) => v.set("radius", x) });
-    this.presets = el("div", { class: "wc-presets" });
     this.mapFields = el("div", {}, el("h4", { text: "Map" }), el("label", { class: "wc-field" }, el("span", { text: "Colours" }), this.maps), this.threshold.node);
     this.description = el("p", { class: "wc-note", "data-testid": "viewer-description" });
-    this.display = el("div", { class: "wc-panel", id: "wc-panel-display", role: "group", "aria-label": "Display settings", "data-testid": "viewer-panel", hidden: true }, this.mapFields, el("h4", { text: "Image" }), this.level.node, this.width.node, this.presets, this.radius.node, this.description);
-    this.help = el("div", { class: "wc-panel", id: "wc-panel-help", role: "group", "aria-label": "Keys", "data-testid": "viewer-help-panel", hidden: true }, el("h4", { text: "Keys, once the image has the focus" }), el("ul", {}, ...helpLines().map((text) => el("li", { text }))), el("p", { class: "wc-note", text: "Mouse: wheel zooms, drag pans, right drag sets window and level, Shift with a drag pans in every tool." }));
+    this.display = el("div", { class: "wc-panel", id: "wc-panel-display", role: "group", "aria-label": "Display settings", "data-testid": "viewer-panel", hidden: true }, this.mapFields, el("h4", { text: "Image" }), this.level.node, this.width.node, this.radius.node, this.description);
+    this.help = el("div", { class: "wc-panel", id: "wc-panel-help", role: "group", "aria-label": "Keys", "data-testid": "viewer-help-panel", hidden: true }, el("h4", { text: "Keys, once the image has the focus" }), el("ul", {}, ...helpLines().map((text) => el("li", { text }))), el("p", { class: "wc-note", text: "Mouse: the wheel zooms an image and steps through a volume (Ctrl and wheel zooms there), drag pans, right drag sets window and level, Shift with a drag pans in every tool. A click in the pan tool moves all planes to that place." }));
     this.panels = el("div", { class: "wc-panels" }, this.display, this.help);
     return this.panels;
   }
@@ -103,9 +107,6 @@ export class Interface {
   configure(data) {
     const { image, overlays, options } = data;
     this.canvas.setAttribute("aria-label", image.alt);
-    this.under.setAttribute("aria-label", image.alt);
-    this.under.toggleAttribute("role", false);
-    if (image.kind === "volume") this.under.setAttribute("role", "img");
     this.layer.setAttribute("aria-label", `Image viewer: ${image.alt}. Press ? for the keys.`);
     this.frame.style.setProperty("--wc-height", options.height ? `${options.height}px` : "clamp(420px, 66vh, 920px)");
     this.chips.replaceChildren(...overlays.map((overlay) => this.chip(overlay)));
@@ -119,13 +120,23 @@ export class Interface {
     this.mapFields.hidden = !overlays.length;
     this.outlineButton.hidden = !data.outlines.length;
     this.sliceControls.hidden = image.kind !== "volume";
-    const names = options.window_presets.map(([name, centre, width]) => el("button", { type: "button", class: "wc-preset", text: name, onclick: () => this.viewer.setWindow(centre - width / 2, centre + width / 2) }));
-    this.presets.replaceChildren(...names);
+    this.configureVolume(image, options);
+    const buttons = options.window_presets.map(([name], number) => el("button", { type: "button", class: "wc-toggle wc-preset", text: name, title: `Window for ${name} (${number + 5})`, "data-testid": `viewer-window-${name.toLowerCase().replace(/[^a-z0-9]+/g, "-")}`, onclick: () => this.viewer.choosePreset(number) }));
+    this.presets.replaceChildren(...buttons);
+    this.presets.hidden = !buttons.length;
     const [low, high] = image.range;
     const step = high - low > 20 ? 1 : (high - low) / 200;
     for (const [input, bounds] of [[this.level.input, [low, high]], [this.width.input, [step, high - low]]]) Object.assign(input, { min: bounds[0], max: bounds[1], step });
     this.unit = image.unit;
     this.axes = image.kind === "volume" ? ["slice", "row", "column"] : ["row", "column"];
+  }
+
+  configureVolume(image, options) {
+    const planes = image.planes ?? [];
+    this.planeSelect.replaceChildren(...planes.map((plane) => el("option", { value: plane.id, text: plane.name })));
+    this.sliceAction.textContent = options.slice_action || "Explain this slice";
+    this.sliceAction.hidden = !options.slice_action;
+    this.strip.configure(options.strip, planes[0]?.name ?? "");
   }
 
   chip(overlay) {
@@ -150,6 +161,7 @@ export class Interface {
     const round = (v) => (Math.abs(high - low) > 20 ? Math.round(v) : Number(v.toPrecision(3)));
     this.level.set(round((low + high) / 2));
     this.width.set(round(high - low));
+    data.options.window_presets.forEach(([, centre, width], i) => this.presets.children[i]?.setAttribute("aria-pressed", String(Math.abs(low - centre + width / 2) < 0.5 && Math.abs(high - centre - width / 2) < 0.5)));
     this.target.textContent = overlay?.target ? `for: ${overlay.target}` : "";
     this.target.hidden = !overlay?.target;
     this.description.textContent = overlay?.description ?? "";
@@ -178,12 +190,16 @@ export class Interface {
       this.scale.textContent = bar.text;
       this.scale.setAttribute("aria-label", `Scale bar: ${bar.text}`);
     }
+    this.scale.style.right = `${Math.max(54, this.frame.clientWidth - stage.scaleEdge + 8)}px`;
     const slices = stage.slices();
     if (slices) {
       this.slice.input.max = slices.count - 1;
       this.sliceCount = slices.count;
       this.slice.set(slices.index);
       this.planeSelect.value = stage.plane;
+      this.linkedButton.setAttribute("aria-pressed", String(stage.linked));
+      this.layer.dataset.at = stage.at.join(",");
+      this.strip.show(stage.at[0]);
     }
     this.layer.dataset.zoom = String(stage.zoomPercent);
   }
@@ -232,6 +248,7 @@ export class Interface {
   /** Width, height and the margins that the controls take, so that nothing hides the fitted image. */
   room() {
     const { clientWidth: width, clientHeight: height } = this.frame;
+    this.tools.style.top = `${Math.max(this.tools.offsetHeight / 2 + 8, (height - this.bottom.offsetHeight + this.top.offsetHeight + 12) / 2)}px`;
     return [width, height, { top: Math.max(12, this.top.offsetTop + this.top.offsetHeight + 4), right: this.tools.offsetWidth + 16, bottom: this.bottom.offsetHeight + 4, left: 12 }];
   }
 

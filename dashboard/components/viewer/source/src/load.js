@@ -50,3 +50,47 @@ export async function loadFlat(image) {
   canvas.height = height;
   return { width, height, colour: false, canvas, values };
 }
+
+/** Stored voxels: values, how far below zero they reach, and what they mean. */
+class Volume {
+  constructor(values, image) {
+    this.values = values;
+    this.shape = image.shape;
+    this.level = image.encoding === "i16" ? 32768 : 0;
+    this.levels = image.encoding === "u8" ? 256 : 65536;
+    const [low, high] = image.range;
+    this.scale = image.encoding === "u16" ? [low, (high - low) / 65535] : [-this.level, 1];
+  }
+
+  offset([z, r, c]) {
+    return (z * this.shape[1] + r) * this.shape[2] + c;
+  }
+
+  value(offset) {
+    return this.scale[0] + (this.values[offset] + this.level) * this.scale[1];
+  }
+
+  /** Opaque grey for every stored value under a linear window. */
+  greys(low, high, reuse) {
+    const out = reuse ?? new Uint32Array(this.levels);
+    const slope = (255 * this.scale[1]) / Math.max(1e-9, high - low);
+    const start = (255 * (this.scale[0] - low)) / Math.max(1e-9, high - low);
+    for (let i = 0; i < this.levels; i += 1) {
+      const g = Math.min(255, Math.max(0, Math.round(start + i * slope)));
+      out[i] = 0xff000000 | (g << 16) | (g << 8) | g;
+    }
+    return out;
+  }
+}
+
+const ARRAYS = { u8: Uint8Array, i16: Int16Array, u16: Uint16Array };
+
+export async function loadVolume(image) {
+  return new Volume(new ARRAYS[image.encoding](await fetchBuffer(image.url)), image);
+}
+
+/** Bytes of a map or mask on the box of the volume in which it is not zero. */
+export async function loadVolumeMap({ url, box }) {
+  const stream = (await fetchBlob(url)).stream().pipeThrough(new DecompressionStream("deflate"));
+  return { url, start: box.start, shape: box.shape, bytes: new Uint8Array(await new Response(stream).arrayBuffer()) };
+}

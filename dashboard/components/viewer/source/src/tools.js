@@ -1,5 +1,6 @@
 /** Pointer gestures on the stage: pan, zoom, window, point, box and brush. */
 
+const NOTCH = 40; // CSS pixels of wheel movement for one slice
 const CLICK_SLOP = 4; // CSS pixels that a press may wander and still be a click
 
 export class Gestures {
@@ -27,8 +28,19 @@ export class Gestures {
     if (!this.viewer.ready) return;
     const [x, y] = this.place(event);
     const lines = event.deltaMode === 1 ? 16 : 1;
-    this.viewer.stage.zoomAt(Math.exp(-event.deltaY * lines * 0.0015), x, y);
-    this.viewer.render();
+    const { stage } = this.viewer;
+    if (stage.slices() && !event.ctrlKey) return this.scroll(event.deltaY * lines, stage.paneAt(x, y));
+    stage.zoomAt(Math.exp(-event.deltaY * lines * 0.0015), x, y);
+    return this.viewer.render();
+  }
+
+  /** One slice per notch of a wheel; a touch pad's small steps add up. */
+  scroll(pixels, pane) {
+    const size = Math.abs(pixels) >= NOTCH ? Math.sign(pixels) * NOTCH : pixels;
+    this.rolled = (Math.sign(size) === Math.sign(this.rolled ?? 0) ? this.rolled : 0) + size;
+    const steps = Math.trunc(this.rolled / NOTCH);
+    this.rolled -= steps * NOTCH;
+    if (steps) this.viewer.stepSlice(steps, pane ?? undefined);
   }
 
   down(event) {
@@ -37,6 +49,7 @@ export class Gestures {
     this.layer.setPointerCapture(event.pointerId);
     const at = this.place(event);
     this.pointers.set(event.pointerId, at);
+    this.viewer.stage.activate(...at);
     if (this.pointers.size === 2) this.gesture = { kind: "pinch", span: this.span() };
     else this.gesture = { kind: this.kindOf(event), start: at, last: at, moved: false };
     this.viewer.hideCursor();

@@ -1,6 +1,6 @@
 /** One viewer: state, the stage that draws, and what is told to the page. */
 
-import { drawCursor, drawMarks, drawOutlines } from "./annotations.js";
+import { drawCursor, drawMarks, drawOutlines, drawSeed } from "./annotations.js";
 import { choices } from "./colormaps.js";
 import { clamp, el } from "./dom.js";
 import { compose, download } from "./export.js";
@@ -9,6 +9,8 @@ import { listen } from "./keys.js";
 import css from "./styles.css";
 import { Gestures } from "./tools.js";
 import { Interface } from "./interface.js";
+import { loadVolumeMap } from "./load.js";
+import { VolumeStage } from "./volume.js";
 
 const TELL_AFTER_MS = 200;
 
@@ -17,6 +19,7 @@ const fresh = () => ({
   threshold: 0,
   mapOn: true,
   outlineOn: true,
+  linesOn: true,
   colormap: { true: "blue-red", false: "viridis" },
   window: [0, 255],
   tool: "pan",
@@ -31,6 +34,7 @@ export class Viewer {
     this.state = fresh();
     this.marks = noMarks();
     this.maps = new Map();
+    this.outlines = [];
     this.ready = false;
     this.root = el("div", { class: "wc-viewer", "data-testid": "viewer" });
     this.ui = new Interface(this);
@@ -53,7 +57,17 @@ export class Viewer {
     if (!before || before.options.tool !== data.options.tool) this.state.tool = data.options.tool;
     this.chooseOverlay(before);
     if (before?.image.version !== data.image.version) await this.loadImage(data.image);
-    else if (this.ready) await this.showOverlay();
+    else if (this.ready) {
+      this.lookWhereAsked(before.options);
+      await this.showOverlay();
+    }
+  }
+
+  /** The page may name a point and a slice; they are shown when they change, not on every rerun. */
+  lookWhereAsked(before) {
+    const { mark, slice } = this.data.options;
+    if (mark && String(mark) !== String(before?.mark ?? "")) this.stage.follow?.(mark);
+    else if (slice !== null && slice !== (before?.slice ?? null)) this.stage.setSlice?.(slice);
   }
 
   chooseOverlay(before) {
@@ -82,18 +96,14 @@ export class Viewer {
     this.ui.busy(false);
     this.resize();
     this.resetView();
+    this.lookWhereAsked(null);
     await this.showOverlay();
   }
 
   async openStage(image) {
-    if (this.stage && this.stageKind !== image.kind) {
-      this.stage.dispose();
-      this.stage = null;
-    }
-    this.ui.canvas.hidden = image.kind === "volume";
-    if (!this.stage) {
-      if (image.kind === "volume") this.stage = new (await import("./volume.js")).VolumeStage(this.ui.under);
-      else this.stage = new FlatStage(this.ui.canvas);
+    if (this.stageKind !== image.kind) {
+      this.stage?.dispose();
+      this.stage = image.kind === "volume" ? new VolumeStage(this.ui.canvas) : new FlatStage(this.ui.canvas);
       this.stageKind = image.kind;
     }
     this.stage.resize(...this.ui.room());
@@ -108,17 +118,21 @@ export class Viewer {
     return this.overlay ? (this.maps.get(this.overlay.url) ?? null) : null;
   }
 
-  /** Fetch the chosen map if it is not here yet, then draw. */
+  /** Fetch the chosen map and the outlines if they are not here yet, then draw. */
   async showOverlay() {
     const overlay = this.overlay;
+    const { outlines } = this.data;
     this.ui.refresh();
-    if (overlay && !this.maps.has(overlay.url)) {
-      try {
-        this.maps.set(overlay.url, await this.stage.loadOverlay(overlay));
-      } catch (error) {
-        this.ui.fail(error);
-        return;
+    try {
+      if (overlay && !this.maps.has(overlay.url)) this.maps.set(overlay.url, await this.stage.loadOverlay(overlay));
+      if (outlines !== this.outlinesOf) {
+        const kept = new Map(this.outlines.map((outline) => [outline.url, outline]));
+        const loaded = await Promise.all(outlines.map((o) => (o.url ? (kept.get(o.url) ?? loadVolumeMap(o)) : o)));
+        if (outlines === this.data.outlines) [this.outlines, this.outlinesOf] = [loaded, outlines];
       }
+    } catch (error) {
+      this.ui.fail(error);
+      return;
     }
     this.render();
   }
@@ -139,6 +153,11 @@ export class Viewer {
   toggleMap() {
     this.state.mapOn = !this.state.mapOn;
     this.changed(this.state.mapOn ? "Map on" : "Map off");
+  }
+
+  toggleLines() {
+    this.state.linesOn = !this.state.linesOn;
+    this.changed(this.state.linesOn ? "Reference lines on" : "Reference lines off");
   }
 
   toggleOutline() {
@@ -196,8 +215,7 @@ export class Viewer {
   }
 
   zoomBy(factor) {
-    const [width, height, insets] = this.ui.room();
-    this.stage.zoomAt(factor, (insets.left + width - insets.right) / 2, (insets.top + height - insets.bottom) / 2);
+    this.stage.zoomMiddle(factor);
     this.changed();
   }
 
@@ -222,23 +240,47 @@ export class Viewer {
     this.changed();
   }
 
-  stepSlice(step) {
-    const slices = this.stage.slices();
-    if (slices) this.setSlice(slices.index + step);
+  /** @param pane the plane under the pointer; the one in use where none is given */
+  stepSlice(steps, pane) {
+    if (!this.stage.slices()) return;
+    this.stage.stepSlice(steps, pane);
+    this.changed();
   }
 
   setPlane(plane) {
     this.stage.setPlane(plane);
-    this.changed(`Plane: ${plane}`);
+    this.changed(`Plane: ${this.stage.main.plane.name}`);
   }
 
   stepPlane() {
-    const { planes, plane } = this.stage;
-    if (planes) this.setPlane(planes[(planes.indexOf(plane) + 1) % planes.length]);
+    const ids = this.stage.planes?.map((plane) => plane.id);
+    if (ids) this.setPlane(ids[(ids.indexOf(this.stage.plane) + 1) % ids.length]);
+  }
+
+  toggleLinked() {
+    if (!this.stage.planes) return;
+    this.stage.setLinked(!this.stage.linked);
+    this.changed(this.stage.linked ? "Three planes" : "One plane");
+  }
+
+  /** The n-th of the page's windows. */
+  choosePreset(number) {
+    const preset = this.data.options.window_presets[number];
+    if (preset) this.setWindow(preset[1] - preset[2] / 2, preset[1] + preset[2] / 2);
+  }
+
+  goToMark() {
+    this.follow(this.marks.click ?? this.data.options.mark);
+  }
+
+  /** The page is asked for what it offers for the slice on show. */
+  askForSlice() {
+    this.tell("slice");
+    this.ui.announce(`${this.data.options.slice_action}, slice ${this.stage.slices().index + 1}`);
   }
 
   follow(index) {
-    if (!index) return;
+    if (!index || !this.stage.follow) return;
     this.stage.follow(index);
     this.changed();
   }
@@ -297,7 +339,7 @@ export class Viewer {
     const { version } = this.data.image;
     this.timer = setTimeout(() => {
       const { click, box, brush } = this.marks;
-      this.setStateValue("event", { kind, seq: Date.now(), version, click, box, brush });
+      this.setStateValue("event", { kind, seq: Date.now(), version, click, box, brush, slice: this.stage.slices()?.index ?? null });
     }, TELL_AFTER_MS);
   }
 
@@ -369,18 +411,21 @@ export class Viewer {
     const { stage, state } = this;
     stage.render(state, this.overlay, this.map);
     const context = this.ui.marksContext();
-    const place = (index) => stage.toScreen(index);
-    const pixel = this.pixelSize();
-    if (state.outlineOn) drawOutlines(context, this.data.outlines, place);
-    drawMarks(context, this.marks, place, pixel);
-    drawCursor(context, this.cursor, place, state.tool, pixel, state.radius);
+    for (const view of stage.views()) {
+      context.save();
+      if (view.rect) {
+        context.beginPath();
+        context.rect(...view.rect);
+        context.clip();
+      }
+      if (state.outlineOn) drawOutlines(context, this.outlines, view);
+      drawSeed(context, this.data.options.mark, view);
+      drawMarks(context, this.marks, view);
+      drawCursor(context, this.cursor, view, state.tool, state.radius);
+      context.restore();
+    }
     this.ui.refreshView(stage);
     if (String(this.ui.insets) !== String(Object.values(this.ui.room()[2]))) this.resize(); // the controls took another line
-  }
-
-  pixelSize() {
-    if (this.stageKind === "flat") return this.stage.scale;
-    return (this.stage.pixelsPerMm ?? 1) * (this.data.image.spacing?.[2] ?? 1);
   }
 
   showReadout(index) {
@@ -388,8 +433,8 @@ export class Viewer {
   }
 
   save() {
-    const annotate = (context, place, unit) => {
-      if (this.state.outlineOn) drawOutlines(context, this.data.outlines, place, Math.max(1, unit));
+    const annotate = (context, view, unit) => {
+      if (this.state.outlineOn) drawOutlines(context, this.outlines, view, Math.max(1, unit));
     };
     const picture = this.stage.snapshot(this.state, this.overlay, this.map, annotate);
     const name = this.overlay && this.state.mapOn ? this.overlay.id : "image";

@@ -1,265 +1,238 @@
-/** A volume in linked axial, coronal and sagittal planes, drawn by NiiVue (BSD-2-Clause). */
+/** A volume in up to three linked planes on a 2-D canvas: exact voxels, windowed in the browser, no WebGL. */
 
-import { Niivue, NVImage, SLICE_TYPE } from "@niivue/niivue";
-import { colourAt, fade } from "./colormaps.js";
-import { clamp, el } from "./dom.js";
-import { fetchBuffer } from "./load.js";
+import { table } from "./colormaps.js";
+import { clamp } from "./dom.js";
+import { loadVolume, loadVolumeMap } from "./load.js";
+import { Pane } from "./pane.js";
 
-const PLANES = { axial: SLICE_TYPE.AXIAL, coronal: SLICE_TYPE.CORONAL, sagittal: SLICE_TYPE.SAGITTAL, all: SLICE_TYPE.MULTIPLANAR };
-const AXIS = { axial: 2, coronal: 1, sagittal: 0, all: 2 }; // world axis that the slider walks along
-
-const apply = (m, p) => m.slice(0, 3).map((row) => row[0] * p[0] + row[1] * p[1] + row[2] * p[2] + row[3]);
+const GAP = 6;
+const SIDE_SHARE = 0.34;
+const LINKED_FROM = 520; // CSS pixels of width below which one plane is shown alone
 
 export class VolumeStage {
-  constructor(frame) {
-    this.plane = "axial";
-    this.holder = el("div", { class: "wc-volume" });
-    this.canvas = el("canvas");
-    this.holder.append(this.canvas);
-    frame.append(this.holder);
-    this.nv = new Niivue({
-      interactive: false,
-      dragAndDropEnabled: false,
-      isRadiologicalConvention: true,
-      isResizeCanvas: true,
-      sagittalNoseLeft: true,
-      backColor: [0.055, 0.067, 0.086, 1],
-      crosshairColor: [1, 0.85, 0.3, 0.9],
-      crosshairWidth: 0,
-      crosshairWidthUnit: "percent",
-      isCornerOrientationText: false,
-      multiplanarShowRender: 0,
-      loadingText: "",
-      logLevel: "error",
-      isColorbar: false,
-      fontMinPx: 12,
-    });
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d");
+    this.area = [0, 0, 100, 100];
+    this.panes = [];
   }
 
   async load(image) {
-    if (!this.attached) {
-      await this.nv.attachToCanvas(this.canvas, true);
-      this.holder.style.backgroundColor = "transparent";
-      this.attached = true;
-    }
+    this.volume = await loadVolume(image);
     this.image = image;
-    for (const volume of [...this.nv.volumes]) this.nv.removeVolume(volume);
-    this.overlayUrl = null;
-    const [low, high] = image.window ?? image.range;
-    const volume = await NVImage.loadFromUrl({ url: "image.nii.gz", buffer: await fetchBuffer(image.url), name: "image.nii.gz", colormap: "gray", cal_min: low, cal_max: high });
-    this.nv.addVolume(volume);
-    this.reset();
+    this.at = image.shape.map((n) => Math.floor(n / 2));
+    this.panes = image.planes.map((plane) => new Pane(plane, image, this.volume));
+    this.linked = image.linked;
+    this.plane = image.planes[0].id;
+    this.active = this.main;
+    this.arrange();
   }
 
   async loadOverlay(overlay) {
-    return { buffer: await fetchBuffer(overlay.url) };
+    return loadVolumeMap(overlay);
   }
 
-  // ---- geometry: source indices (slice, row, column) <-> millimetres <-> canvas ----
+  // ---- planes ----
 
-  toMm([z, r, c]) {
-    return apply(this.image.affine, [c, r, z]);
-  }
-
-  mmAt(x, y) {
-    const ratio = this.nv.uiData.dpr || 1;
-    const frac = this.nv.canvasPos2frac([(x - this.left) * ratio, (y - this.top) * ratio]);
-    return frac[0] < 0 ? null : Array.from(this.nv.frac2mm(frac, 0, true)).slice(0, 3);
-  }
-
-  toImage(x, y) {
-    const mm = this.mmAt(x, y);
-    return mm && apply(this.image.inverse, mm).reverse();
-  }
-
-  toPixel(x, y) {
-    const index = this.toImage(x, y)?.map((v) => Math.round(v));
-    return index && index.every((v, i) => v >= 0 && v < this.image.shape[i]) ? index : null;
-  }
-
-  toNearestPixel(x, y) {
-    const index = this.toImage(x, y);
-    return index ? this.clampPixel(index.map((v) => Math.round(v))) : this.lastPixel;
-  }
-
-  clampPixel(index) {
-    this.lastPixel = index.map((v, i) => clamp(v, 0, this.image.shape[i] - 1));
-    return this.lastPixel;
-  }
-
-  toScreen(index) {
-    const frac = this.nv.mm2frac(this.toMm(index), 0, true);
-    const place = this.nv.frac2canvasPos(frac);
-    const ratio = this.nv.uiData.dpr || 1;
-    return place && [place[0] / ratio + this.left, place[1] / ratio + this.top];
-  }
-
-  /** Screen steps become steps along the plane's own axes, radiological convention. */
-  moveCursor(index, [dx, dy]) {
-    const vertical = this.plane === "axial" || this.plane === "all" ? 1 : 2;
-    const horizontal = this.plane === "sagittal" ? 1 : 0;
-    const step = [0, 0, 0];
-    step[horizontal] -= dx * (horizontal === 0 ? 1 : -1);
-    step[vertical] -= dy;
-    return this.stepIndex(index, step);
-  }
-
-  /** Nearest index one or more voxels away in a world direction. */
-  stepIndex(index, direction) {
-    const origin = apply(this.image.inverse, [0, 0, 0]);
-    const moved = apply(this.image.inverse, direction).map((v, i) => v - origin[i]);
-    const size = Math.max(...moved.map(Math.abs));
-    const amount = Math.max(...direction.map(Math.abs));
-    const delta = moved.map((v) => (size ? Math.round((v / size) * amount) : 0)).reverse();
-    const next = this.clampPixel(index.map((v, i) => v + delta[i]));
-    this.showIndex(next);
-    return next;
-  }
-
-  centrePixel() {
-    const mm = Array.from(this.nv.frac2mm(this.nv.scene.crosshairPos, 0, true)).slice(0, 3);
-    return this.clampPixel(apply(this.image.inverse, mm).reverse().map((v) => Math.round(v)));
-  }
-
-  showIndex(index) {
-    this.nv.scene.crosshairPos = this.nv.mm2frac(this.toMm(index), 0, true);
-  }
-
-  zoomAt(factor, x, y) {
-    const before = this.mmAt(x, y);
-    const pan = this.nv.scene.pan2Dxyzmm;
-    pan[3] = clamp(pan[3] * factor, 0.5, 40);
-    this.nv.drawScene();
-    const after = this.mmAt(x, y);
-    if (before && after) for (let i = 0; i < 3; i += 1) pan[i] += after[i] - before[i];
-    this.nv.drawScene();
-  }
-
-  panBy(dx, dy) {
-    const [x, y] = [this.left + this.size[0] / 2, this.top + this.size[1] / 2];
-    const [from, to] = [this.mmAt(x, y), this.mmAt(x + dx, y + dy)];
-    if (from && to) for (let i = 0; i < 3; i += 1) this.nv.scene.pan2Dxyzmm[i] += to[i] - from[i];
-  }
-
-  reset() {
-    this.nv.scene.pan2Dxyzmm = [0, 0, 0, 1];
-    this.nv.scene.crosshairPos = [0.5, 0.5, 0.5];
-    this.setPlane(this.plane);
-  }
-
-  setPlane(plane) {
-    this.plane = plane;
-    this.nv.opts.crosshairWidth = plane === "all" ? 0.2 : 0; // lines help only where planes are linked
-    this.nv.setSliceType(PLANES[plane]);
+  get main() {
+    return this.panes.find((pane) => pane.plane.id === this.plane);
   }
 
   get planes() {
-    return Object.keys(PLANES);
+    return this.panes.map((pane) => pane.plane);
+  }
+
+  get isLinked() {
+    return this.linked && this.area[2] >= LINKED_FROM;
+  }
+
+  /** The panes on show, the large one first. */
+  get shown() {
+    return this.isLinked ? [this.main, ...this.panes.filter((pane) => pane !== this.main)] : [this.main];
+  }
+
+  setPlane(id) {
+    this.plane = id;
+    this.active = this.main;
+    this.arrange();
+  }
+
+  setLinked(on) {
+    this.linked = on;
+    this.active = this.main;
+    this.arrange();
+  }
+
+  arrange() {
+    const [left, top, width, height] = this.area;
+    if (!this.isLinked) {
+      this.main?.place([left, top, width, height]);
+      return;
+    }
+    const side = clamp(Math.round(width * SIDE_SHARE), 150, 460);
+    const half = (height - GAP) / 2;
+    const [main, upper, lower] = this.shown;
+    main.place([left, top, width - side - GAP, height]);
+    upper.place([left + width - side, top, side, half]);
+    lower.place([left + width - side, top + half + GAP, side, half]);
+  }
+
+  paneAt(x, y) {
+    return this.shown.find((pane) => pane.holds(x, y)) ?? null;
+  }
+
+  /** Pointer gestures belong to the pane in which they start. */
+  activate(x, y) {
+    this.active = this.paneAt(x, y) ?? this.main;
+  }
+
+  // ---- geometry: source indices (slice, row, column) <-> canvas ----
+
+  toPixel(x, y) {
+    return this.paneAt(x, y)?.toIndex(x, y, this.at) ?? null;
+  }
+
+  toNearestPixel(x, y) {
+    return this.active.toNearest(x, y, this.at);
+  }
+
+  clampPixel(index) {
+    return index.map((v, i) => clamp(v, 0, this.image.shape[i] - 1));
+  }
+
+  /** One cursor step right and down on the screen; every plane follows. */
+  moveCursor(index, [dx, dy]) {
+    const { plane } = this.active;
+    const next = [...index];
+    next[plane.right] += plane.flip_right ? -dx : dx;
+    next[plane.down] += plane.flip_down ? -dy : dy;
+    this.at = this.clampPixel(next);
+    return [...this.at];
+  }
+
+  centrePixel() {
+    return [...this.at];
+  }
+
+  follow(index) {
+    this.at = this.clampPixel(index);
+  }
+
+  zoomAt(factor, x, y) {
+    (this.paneAt(x, y) ?? this.active).zoomAt(factor, x, y);
+  }
+
+  zoomMiddle(factor) {
+    const [x, y, width, height] = this.active.rect;
+    this.active.zoomAt(factor, x + width / 2, y + height / 2);
+  }
+
+  panBy(dx, dy) {
+    this.active.panBy(dx, dy);
+  }
+
+  reset() {
+    for (const pane of this.panes) pane.reset();
   }
 
   get zoomPercent() {
-    return Math.round(this.nv.scene.pan2Dxyzmm[3] * 100);
+    return Math.round(this.main.zoom * 100);
   }
 
   get pixelsPerMm() {
-    if (!this.image.spacing || this.plane === "all") return null;
-    const [x, y] = [this.left + this.size[0] / 2, this.top + this.size[1] / 2];
-    const [a, b] = [this.mmAt(x, y), this.mmAt(x + 10, y)];
-    return a && b ? 10 / Math.max(1e-9, Math.hypot(...a.map((v, i) => v - b[i]))) : null;
+    return this.image.spacing ? this.main.pixelsPerMm : null;
   }
+
+  get pixelSize() {
+    return this.main.cell[0];
+  }
+
+  /** Right end of the large plane, where the scale bar stands. */
+  get scaleEdge() {
+    return this.main.rect[0] + this.main.rect[2];
+  }
+
+  // ---- slices ----
 
   /** Array axis of the slider, its index and the number of slices. */
   slices() {
-    const world = AXIS[this.plane];
-    const column = [0, 1, 2].map((i) => Math.abs(this.image.affine[world][i]) / Math.hypot(...this.image.affine.slice(0, 3).map((r) => r[i])));
-    const axis = 2 - column.indexOf(Math.max(...column));
-    return { axis, index: this.centrePixel()[axis], count: this.image.shape[axis] };
+    const { axis } = this.main.plane;
+    return { axis, index: this.at[axis], count: this.image.shape[axis] };
   }
 
   setSlice(position) {
-    const index = [...this.centrePixel()];
-    index[this.slices().axis] = clamp(position, 0, this.slices().count - 1);
-    this.showIndex(index);
+    this.scroll(this.main, position - this.at[this.main.plane.axis]);
   }
 
-  /** Where a click lands, the other planes follow. */
-  follow(index) {
-    this.showIndex(index);
+  /** Steps forward: to the feet, to the back, to the left, or to the next scan. */
+  stepSlice(steps, pane = this.active) {
+    this.scroll(pane, steps * pane.plane.forward);
   }
 
-  valueAt([z, r, c]) {
-    const volume = this.nv.volumes[0];
-    const [, rows, columns] = this.image.shape;
-    const raw = volume.img[(z * rows + r) * columns + c];
-    return raw * (volume.hdr.scl_slope || 1) + (volume.hdr.scl_inter || 0);
+  scroll(pane, delta) {
+    const index = [...this.at];
+    index[pane.plane.axis] += delta;
+    this.at = this.clampPixel(index);
+  }
+
+  valueAt(index) {
+    return this.volume.value(this.volume.offset(index));
+  }
+
+  /** Where marks are drawn: one view per pane, clipped to it. */
+  views() {
+    return this.shown.map((pane) => ({
+      rect: pane.rect,
+      place: (index) => pane.toScreen(index),
+      holds: (index) => index[pane.plane.axis] === this.at[pane.plane.axis],
+      pixel: pane.cell[0],
+      edges: (outline) => pane.edges(outline, this.at[pane.plane.axis]),
+    }));
   }
 
   // ---- drawing ----
 
   resize(width, height, insets) {
-    this.left = insets.left;
-    this.top = insets.top;
-    this.size = [Math.max(40, width - insets.left - insets.right), Math.max(40, height - insets.top - insets.bottom)];
-    Object.assign(this.holder.style, { left: `${this.left}px`, top: `${this.top}px`, width: `${this.size[0]}px`, height: `${this.size[1]}px` });
-    if (this.attached) this.nv.resizeListener();
-  }
-
-  colormap(id, sign, signed) {
-    const name = `wc-${id}-${sign}`;
-    const points = Array.from({ length: 33 }, (_, i) => i / 32);
-    const colours = points.map((t) => colourAt(id, signed ? 0.5 + (sign * t) / 2 : t));
-    const channel = (k) => colours.map((colour) => colour[k]);
-    this.nv.addColormap(name, { R: channel(0), G: channel(1), B: channel(2), A: points.map((t) => Math.round(255 * fade(t, 0))), I: points.map((t) => Math.round(255 * t)) });
-    return name;
-  }
-
-  async showOverlay(overlay, map) {
-    if (this.overlayUrl === overlay.url) return;
-    this.overlayUrl = overlay.url;
-    if (this.nv.volumes[1]) this.nv.removeVolume(this.nv.volumes[1]);
-    const volume = await NVImage.loadFromUrl({ url: "map.nii.gz", buffer: map.buffer.slice(0), name: "map.nii.gz", colormap: "gray", opacity: 0, cal_min: 0, cal_max: 1 });
-    if (this.overlayUrl === overlay.url && !this.nv.volumes[1]) this.nv.addVolume(volume);
+    const ratio = window.devicePixelRatio || 1;
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(height * ratio);
+    this.area = [insets.left, insets.top, Math.max(40, width - insets.left - insets.right), Math.max(40, height - insets.top - insets.bottom)];
+    if (this.panes.length) this.arrange();
   }
 
   render(state, overlay, map) {
-    if (overlay && map) this.showOverlay(overlay, map).then(() => this.style(state, overlay));
-    else if (this.nv.volumes[1]) this.nv.removeVolume(this.nv.volumes[1]);
-    if (!overlay) this.overlayUrl = null;
-    this.style(state, overlay);
-  }
-
-  style(state, overlay) {
-    const [base, map] = this.nv.volumes;
-    if (!base) return;
-    const key = JSON.stringify([state.window, state.opacity, state.threshold, state.mapOn, state.colormap, overlay?.url, Boolean(map)]);
-    if (key !== this.styleKey) {
-      this.styleKey = key;
-      [base.cal_min, base.cal_max] = state.window;
-      if (map && overlay) {
-        const id = state.colormap[overlay.signed];
-        map._colormap = this.colormap(id, 1, overlay.signed);
-        map.colormapNegative = overlay.signed ? this.colormap(id, -1, true) : "";
-        [map.cal_min, map.cal_max] = [Math.max(0.004, state.threshold), 1];
-        [map.cal_minNeg, map.cal_maxNeg] = [-Math.max(0.004, state.threshold), -1];
-        map.opacity = state.mapOn ? state.opacity : 0;
-      }
-      this.nv.updateGLVolume();
+    const ratio = window.devicePixelRatio || 1;
+    const { context } = this;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    const { shown } = this;
+    for (const pane of shown) {
+      const linked = shown.length > 1;
+      pane.draw(context, this.at, this.paint(state, overlay, map), { linked, active: linked && pane === this.active, main: pane === this.main, lines: state.linesOn });
     }
-    this.nv.drawScene();
   }
 
-  snapshot() {
-    this.nv.drawScene();
-    const canvas = document.createElement("canvas");
-    canvas.width = this.canvas.width;
-    canvas.height = this.canvas.height;
-    canvas.getContext("2d").drawImage(this.canvas, 0, 0);
-    return canvas;
+  /** Tables from stored value to colour, rebuilt only when the window or the map's look changes. */
+  paint(state, overlay, map) {
+    const [low, high] = state.window;
+    const key = `${low}|${high}`;
+    if (this.greyKey !== key) {
+      this.grey = this.volume.greys(low, high, this.grey);
+      this.greyKey = key;
+    }
+    const on = overlay && map && state.mapOn && state.opacity > 0;
+    const tint = on ? `${state.colormap[overlay.signed]}|${overlay.signed}|${state.threshold}` : null;
+    if (tint && tint !== this.tintKey) {
+      this.tint = table(state.colormap[overlay.signed], overlay.signed, state.threshold);
+      this.tintKey = tint;
+    }
+    return { grey: this.grey, greyKey: key, map: on ? map : null, tint: this.tint, opacity: state.opacity };
   }
 
-  dispose() {
-    this.nv.cleanup?.();
-    this.nv.gl?.getExtension("WEBGL_lose_context")?.loseContext();
-    this.holder.remove();
+  /** The whole slice of the large plane with its map, at its own resolution or a little above. */
+  snapshot(state, overlay, map, drawAnnotations) {
+    return this.main.snapshot(this.at, this.paint(state, overlay, map), drawAnnotations);
   }
+
+  dispose() {}
 }

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from whycad.errors import ExplanationError
 from whycad.explain.base import ExplainOptions, RawMap, Scope, input_tensors
-from whycad.explain.perturbation import Hiding, score_hidden, scoring_device
-from whycad.explain.superpixels import Segments, superpixels
+from whycad.explain.perturbation import Hiding, active_box, score_hidden, scoring_device
+from whycad.explain.superpixels import Segments, superpixels_within
 from whycad.types import Fidelity, FloatArray, MetadataValue, ModelInput
 
 KERNEL_WIDTH = 0.25
@@ -61,7 +61,7 @@ class Lime:
     def explain(self, model: nn.Module, inputs: ModelInput, target: int, options: ExplainOptions) -> RawMap:
         """Explain one score; see ``Explainer.explain``."""
         image, baseline = (tensor[0].numpy() for tensor in input_tensors(inputs, torch.device("cpu")))
-        segments, kind = superpixels(image, options.n_segments)
+        segments, kind = superpixels_within(image, active_box(image, baseline), options.n_segments)
         hidden = baseline if options.fill == "baseline" else segment_means(image, segments)
         fit = fit_lime(model, image, hidden, segments, options)
         if not 0 <= target < fit.coefficients.shape[1]:
@@ -79,7 +79,9 @@ class Lime:
         fidelity = Fidelity(
             local_r2=None if np.isnan(r2) else r2, n_samples=fit.n_evaluated, remarks=surrogate_remarks(r2)
         )
-        return RawMap(fit.coefficients[:, target].astype(np.float32)[segments], parameters, fidelity)
+        # The last place, which label -1 reads, is for pixels of no superpixel.
+        weights = np.append(fit.coefficients[:, target], 0.0).astype(np.float32)
+        return RawMap(weights[segments], parameters, fidelity)
 
 
 def surrogate_remarks(r2: float) -> tuple[str, ...]:
@@ -103,7 +105,7 @@ def fit_lime(
     image, hidden : ndarray of float32 (C, *shape)
         The image, and what its superpixels become when they are hidden.
     segments : ndarray of int64 (*shape)
-        Labels 0 .. K - 1, each in use.
+        Labels 0 .. K - 1, each in use; -1 where a pixel is always shown.
     options : ExplainOptions
         ``n_samples``, ``seed``, ``batch_size``, ``progress``, ``cancelled``.
 
@@ -114,8 +116,8 @@ def fit_lime(
     """
     n_segments = int(segments.max()) + 1
     n_samples = options.n_samples or SAMPLES_PER_SEGMENT * n_segments
-    if n_samples < 2 or segments.shape != image.shape[1:] or segments.min() < 0:
-        raise ExplanationError("LIME needs at least 2 samples and one label from 0 per pixel")
+    if n_samples < 2 or n_segments < 1 or segments.shape != image.shape[1:] or segments.min() < -1:
+        raise ExplanationError("LIME needs at least 2 samples and one label from 0 (or -1 for none) per pixel")
     masks = draw_masks(n_samples, n_segments, options.seed)
     distinct, inverse = unique_rows(masks)
     device = scoring_device(model)
@@ -195,20 +197,22 @@ def weighted_r2(
 
 def segment_means(image: FloatArray, segments: Segments) -> FloatArray:
     """Return the image ``(C, *shape)`` with every superpixel in its mean colour."""
-    flat = segments.ravel()
+    flat = segments.ravel() + 1
     sizes = np.bincount(flat)
     means = [np.bincount(flat, weights=channel.ravel().astype(np.float64)) / np.maximum(sizes, 1) for channel in image]
-    return np.stack([mean[segments] for mean in means]).astype(np.float32)
+    return np.stack([mean[segments + 1] for mean in means]).astype(np.float32)
 
 
 class _SegmentMasks:
     """Masks of pixels ``(b, *shape, C)`` from masks of superpixels ``(n, K)``."""
 
     def __init__(self, masks: Tensor, segments: Segments, channels: int) -> None:
-        self._masks = masks
+        # One more column, always shown, is what label -1 reads.
+        self._masks = torch.cat([masks, torch.ones_like(masks[:, :1])], dim=1)
         self._shape = (*segments.shape, channels)
         # Repeated per channel once, so that each mask is one gather and lies contiguous.
-        self._index = torch.from_numpy(np.repeat(segments.ravel(), channels)).to(masks.device)
+        columns = np.where(segments < 0, masks.shape[1], segments)
+        self._index = torch.from_numpy(np.repeat(columns.ravel(), channels)).to(masks.device)
 
     def __call__(self, start: int, stop: int) -> Tensor:
         return self._masks[start:stop].index_select(1, self._index).reshape(-1, *self._shape)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from whycad.errors import ExplanationError
 from whycad.explain.base import ExplainOptions, RawMap, Scope, input_tensors
-from whycad.explain.perturbation import Hiding, score_hidden, scoring_device
+from whycad.explain.perturbation import Hiding, active_box, score_hidden, scoring_device
 from whycad.types import Fidelity, FloatArray, MetadataValue, ModelInput
 
 WINDOWS_PER_SIDE = 7
@@ -35,64 +35,89 @@ class Occlusion:
     def explain(self, model: nn.Module, inputs: ModelInput, target: int, options: ExplainOptions) -> RawMap:
         """Explain one score; see ``Explainer.explain``."""
         device = scoring_device(model)
-        image, baseline = input_tensors(inputs, torch.device("cpu"))
-        shape = tuple(image.shape[2:])
-        window, stride = fitted_window(shape, options)
-        covers = window_covers(shape, window, stride)
+        image, baseline = (tensor[0].numpy() for tensor in input_tensors(inputs, torch.device("cpu")))
+        box = active_box(image, baseline)
+        window, stride = fitted_window([part.stop - part.start for part in box], options)
+        covers = window_covers(image.shape[1:], box, window, stride)
         n = len(covers[0])
         scores = score_hidden(
             model,
-            Hiding.of(image[0].numpy(), baseline[0].numpy(), device),
-            _Windows([torch.from_numpy(cover).to(device) for cover in covers], image.shape[1]),
+            Hiding.of(image, baseline, device),
+            _Windows([torch.from_numpy(cover).to(device) for cover in covers], len(image)),
             n + 1,
             options,
         )
         if not 0 <= target < scores.shape[1]:
             raise ExplanationError(f"the model's output has no target {target}")
         drops = scores[0, target] - scores[1:, target]
-        parameters: dict[str, MetadataValue] = {"window": window, "stride": stride, "fill": "baseline"}
+        parameters: dict[str, MetadataValue] = {
+            "window": _words(window),
+            "stride": _words(stride),
+            "fill": "baseline",
+        }
         return RawMap(spread(drops, covers), parameters, Fidelity(n_samples=n + 1))
 
 
-def fitted_window(shape: Sequence[int], options: ExplainOptions) -> tuple[int, int]:
-    """Return the window's side and its stride: a seventh of the shorter side, moved by half of it.
+def _words(sides: Sequence[int]) -> int | str:
+    """Return one number where all sides are the same."""
+    return sides[0] if len(set(sides)) == 1 else "x".join(str(side) for side in sides)
+
+
+def fitted_window(shape: Sequence[int], options: ExplainOptions) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the window's sides and its strides.
+
+    In an image the window is a square, a seventh of the shorter side, moved by half of it. In a
+    volume, whose axes may differ much, it is a seventh of every side, moved by the whole of it.
 
     Raises
     ------
     ExplanationError
         When the options ask for a window larger than the image or a stride that leaves gaps.
     """
-    window = options.occlusion_window or max(min(SMALLEST_WINDOW, *shape), round(min(shape) / WINDOWS_PER_SIDE))
-    stride = options.occlusion_stride or (max(1, window // 2) if len(shape) == 2 else window)
-    if not (0 < window <= min(shape) and 0 < stride <= window):
+    asked, d = options.occlusion_window, len(shape)
+    base = list(shape) if d == 3 else [min(shape)] * d
+    window = tuple(min(asked, n) if asked and d == 3 else asked or _seventh(n) for n in base)
+    stride = tuple(options.occlusion_stride or (w if d == 3 else max(1, w // 2)) for w in window)
+    fits = all(0 < w <= n for w, n in zip(window, shape, strict=True))
+    if not fits or not all(0 < step <= w for step, w in zip(stride, window, strict=True)):
         raise ExplanationError(
-            f"occlusion: a window of {window} px moved by {stride} px does not tile an image of {tuple(shape)} px",
+            f"occlusion: a window of {_words(window)} px moved by {_words(stride)} px does not tile an image of "
+            f"{tuple(shape)} px",
             remedy="choose a window within the image and a stride no larger than it",
         )
     return window, stride
 
 
-def window_covers(shape: Sequence[int], window: int, stride: int) -> tuple[NDArray[np.bool_], ...]:
+def _seventh(side: int) -> int:
+    return max(min(SMALLEST_WINDOW, side), round(side / WINDOWS_PER_SIDE))
+
+
+def window_covers(
+    shape: Sequence[int], box: Sequence[slice], window: Sequence[int], stride: Sequence[int]
+) -> tuple[NDArray[np.bool_], ...]:
     """Return, per axis, which indices each window covers: ``(n_windows, side)``.
 
-    A window covers the pixels that are covered along every axis; together they cover the image.
+    A window covers the pixels that are covered along every axis; together they cover the box.
     """
-    starts = [sorted({*range(0, side - window, stride), side - window}) for side in shape]
+    starts = [
+        sorted({*range(part.start, part.stop - w, step), part.stop - w})
+        for part, w, step in zip(box, window, stride, strict=True)
+    ]
     corners = np.array(list(product(*starts)))
     return tuple(
-        (np.arange(side) >= corners[:, axis, None]) & (np.arange(side) < corners[:, axis, None] + window)
+        (np.arange(side) >= corners[:, axis, None]) & (np.arange(side) < corners[:, axis, None] + window[axis])
         for axis, side in enumerate(shape)
     )
 
 
 def spread(drops: NDArray[np.float64], covers: Sequence[NDArray[np.bool_]]) -> FloatArray:
-    """Average the windows' drops ``(n,)`` over the windows that cover each pixel ``(*shape)``."""
+    """Average the windows' drops ``(n,)`` over the windows that cover each pixel ``(*shape)``; 0 where none does."""
     letters = "xyz"[: len(covers)]
     rule = ",".join(["n", *(f"n{letter}" for letter in letters)]) + f"->{letters}"
     floats = [cover.astype(np.float64) for cover in covers]
     total = np.einsum(rule, drops, *floats, optimize=True)
     counts = np.einsum(rule, np.ones_like(drops), *floats, optimize=True)
-    return np.asarray(total / counts, dtype=np.float32)
+    return np.divide(total, counts, out=np.zeros_like(total), where=counts > 0).astype(np.float32)
 
 
 class _Windows:

@@ -31,6 +31,32 @@ class Hiding:
         return cls(*(torch.from_numpy(a).to(device) for a in channels_innermost))
 
 
+def active_box(image: FloatArray, baseline: FloatArray) -> tuple[slice, ...]:
+    """Return the smallest box that holds every pixel which differs from the baseline.
+
+    Outside it there is nothing to hide: absent slices of a volume, padding. The whole image where
+    nothing differs.
+
+    Parameters
+    ----------
+    image, baseline : ndarray of float32 (C, *shape)
+
+    Returns
+    -------
+    tuple of slice
+        One per spatial axis.
+    """
+    differs = (image != baseline).any(axis=0)
+    if not differs.any():
+        return tuple(slice(0, side) for side in differs.shape)
+    box = []
+    for axis in range(differs.ndim):
+        others = tuple(other for other in range(differs.ndim) if other != axis)
+        along = np.flatnonzero(differs.any(axis=others))
+        box.append(slice(int(along[0]), int(along[-1]) + 1))
+    return tuple(box)
+
+
 def scoring_device(model: nn.Module) -> torch.device:
     """Return where batches are made: the model's ``device`` attribute, else where its parameters are."""
     device = getattr(model, "device", None)

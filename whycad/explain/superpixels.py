@@ -57,6 +57,31 @@ def superpixels(image: FloatArray, n_segments: int = 0) -> tuple[Segments, str]:
     return grid_segments(shape, wanted), "grid"
 
 
+def superpixels_within(image: FloatArray, box: Sequence[slice], n_segments: int = 0) -> tuple[Segments, str]:
+    """Cut one box of an image into superpixels; what lies outside belongs to none.
+
+    Parameters
+    ----------
+    image : ndarray (C, *shape)
+    box : sequence of slice
+        Axes on which it is one pixel wide are left out of the cutting.
+    n_segments : int
+        How many are wanted; 0 fits the box's resolution.
+
+    Returns
+    -------
+    segments : ndarray of int64 (*shape)
+        Labels 0 .. K - 1, each in use; -1 outside the box.
+    kind : {"SLIC", "grid"}
+    """
+    part = image[(slice(None), *box)]
+    wide = [side for side in part.shape[1:] if side > 1] or [1]
+    segments, kind = superpixels(part.reshape(len(image), *wide), n_segments)
+    whole = np.full(image.shape[1:], -1, np.int64)
+    whole[tuple(box)] = segments.reshape(part.shape[1:])
+    return whole, kind
+
+
 def grid_segments(shape: Sequence[int], n_segments: int) -> Segments:
     """Cut a shape into near-square boxes, at least ``n_segments`` of them where there are pixels enough."""
     side = (math.prod(shape) / max(1, n_segments)) ** (1 / len(shape))
@@ -73,7 +98,7 @@ def _slic(image: FloatArray, wanted: int) -> Segments:
     low, high = float(values.min()), float(values.max())
     if high - low < 1e-9:
         return np.zeros(image.shape[1:], np.int64)
-    colour = values.shape[-1] == 3
+    colour = values.shape[-1] == 3 and values.ndim == 3
     labels = slic(
         (values - low) / (high - low),
         n_segments=wanted,

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from whycad.plugin import Plugin, load_plugin
-from whycad.testing.tiny_net import TinyNet
+from whycad.testing.tiny_net import TinyNet, TinyVolumeNet
 from whycad.types import Study
 from whycad.uncertainty.calibration import Calibration, CalibrationSource, StoredOperatingPoint
 from whycad.weights import file_sha256
@@ -119,7 +119,7 @@ class TinyPlugin:
     id: str = "tiny"
     title: str = "Tiny test task"
     labels: tuple[str, ...] = ("a", "b", "c")
-    shape: tuple[int, int] = (32, 40)
+    shape: tuple[int, ...] = (32, 40)
     colour: bool = True
     n_members: int = 2
     tta: tuple[str, ...] = ("identity", "flip_columns")
@@ -197,7 +197,8 @@ def make_calibration(plugin: Plugin) -> Calibration:
 def write_weights(folder: Path, spec: TinyPlugin) -> dict[str, str]:
     """Write one random safetensors file per member of the working net; return path to hash."""
     hashes: dict[str, str] = {}
-    donor = TinyNet(spec.channels, len(spec.labels)).state_dict()
+    net = TinyNet if len(spec.shape) == 2 else TinyVolumeNet
+    donor = net(spec.channels, len(spec.labels)).state_dict()
     for member in range(spec.n_members):
         generator = torch.Generator().manual_seed(member)
         state = {name: _random_like(name, tensor, generator) for name, tensor in donor.items()}

@@ -195,4 +195,4 @@ def test_impossible_requests_are_refused(make_inputs):
     with pytest.raises(ExplanationError, match="at least 2 samples"):
         LIME.explain(model, inputs, 0, ExplainOptions(n_samples=1))
     with pytest.raises(ExplanationError, match="one label from 0"):
-        fit_lime(model, inputs.array, inputs.array, grid_segments((4, 4), 4) - 1, replace(ExplainOptions()))
+        fit_lime(model, inputs.array, inputs.array, grid_segments((4, 4), 4) - 2, replace(ExplainOptions()))

@@ -42,16 +42,29 @@ def test_windows_cover_every_pixel_and_lie_inside(shape, data):
     asked = data.draw(st.integers(0, min(shape)))
     options = ExplainOptions(occlusion_window=asked, occlusion_stride=data.draw(st.integers(0, asked)))
     window, stride = fitted_window(shape, options)
-    assert not asked or window == asked
-    covers = window_covers(shape, window, stride)
-    for cover, side in zip(covers, shape, strict=True):
+    assert not asked or set(window) == {asked}
+    around = [(data.draw(st.integers(0, 3)), data.draw(st.integers(0, 3))) for _ in shape]
+    box = [slice(before, before + n) for n, (before, _) in zip(shape, around, strict=True)]
+    whole = [before + n + after for n, (before, after) in zip(shape, around, strict=True)]
+    covers = window_covers(whole, box, window, stride)
+    for cover, side, width, part in zip(covers, whole, window, box, strict=True):
         assert cover.shape[1] == side
-        assert (cover.sum(axis=1) == window).all()
-        assert cover.any(axis=0).all()
+        assert (cover.sum(axis=1) == width).all()
+        assert cover[:, part].any(axis=0).all()
+        assert not cover[:, : part.start].any()
+        assert not cover[:, part.stop :].any()
 
 
 @pytest.mark.parametrize(
-    ("shape", "window", "stride"), [((28, 28), 4, 2), ((64, 64), 9, 4), ((112, 144), 16, 8), ((32, 32, 32), 5, 5)]
+    ("shape", "window", "stride"),
+    [
+        ((28, 28), (4, 4), (2, 2)),
+        ((64, 64), (9, 9), (4, 4)),
+        ((112, 144), (16, 16), (8, 8)),
+        ((32, 32, 32), (5, 5, 5), (5, 5, 5)),
+        ((17, 96, 96), (2, 14, 14), (2, 14, 14)),
+        ((1, 96, 96), (1, 14, 14), (1, 14, 14)),
+    ],
 )
 def test_the_window_fits_the_resolution(shape, window, stride):
     assert fitted_window(shape, ExplainOptions()) == (window, stride)
@@ -86,3 +99,24 @@ def test_a_volume_is_occluded_in_blocks():
     raw = OCCLUSION.explain(Corner(), inputs, 1, ExplainOptions(occlusion_window=4))
     assert raw.map[:4, :4, 8:].min() == pytest.approx(1.0)
     assert np.abs(raw.map).sum() == pytest.approx(64.0)
+
+
+def test_what_is_absent_is_not_hidden_and_costs_no_pass():
+    """Only the middle slice is there: its windows are scored, and the map is 0 elsewhere."""
+    array = np.full((1, 9, 14, 14), -2.0, np.float32)
+    array[:, 4] = 1.0
+    baseline = np.where(array == -2.0, array, np.float32(0.0))
+
+    class Middle(torch.nn.Module):
+        def forward(self, x):
+            assert (x[:, :, [0, 3, 5, 8]] == -2).all(), "an absent slice was changed"
+            seen = x[:, 0, 4, :7, :7].mean(dim=(1, 2))
+            return torch.stack([-seen, seen], dim=1)
+
+    inputs = ModelInput(array, resize_geometry((1, 14, 14), (9, 14, 14)), baseline)
+    raw = OCCLUSION.explain(Middle(), inputs, 1, ExplainOptions())
+    assert raw.fidelity.n_samples == 50
+    assert raw.parameters["window"] == "1x2x2"
+    assert not np.delete(raw.map, 4, axis=0).any()
+    assert raw.map[4, :6, :6].min() > 0
+    assert not raw.map[4, 8:, 8:].any()

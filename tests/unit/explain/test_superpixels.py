@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whycad.explain.superpixels import fitted_segments, grid_segments, superpixels
+from whycad.explain.superpixels import fitted_segments, grid_segments, superpixels, superpixels_within
 
 
 def picture(shape: tuple[int, ...], channels: int = 3, seed: int = 0) -> np.ndarray:
@@ -75,3 +75,22 @@ def test_a_grid_has_at_least_as_many_boxes_as_wanted_where_pixels_allow(shape, w
     labels = np.unique(segments)
     np.testing.assert_array_equal(labels, np.arange(len(labels)))
     assert len(labels) >= min(wanted, np.prod(shape)) or min(shape) * 2 < max(shape)
+
+
+def test_a_box_of_one_slice_is_cut_like_an_image():
+    volume = picture((9, 40, 48), 1)
+    box = (slice(4, 5), slice(0, 40), slice(3, 45))
+    segments, kind = superpixels_within(volume, box)
+    alone, same_kind = superpixels(volume[:, 4, :, 3:45])
+    np.testing.assert_array_equal(segments[4, :, 3:45], alone)
+    assert kind == same_kind
+    assert (np.delete(segments, 4, axis=0) == -1).all()
+    assert (segments[4, :, :3] == -1).all()
+
+
+def test_three_channels_of_a_volume_are_no_colour():
+    """Lab would treat the third channel unlike the first."""
+    volume = picture((8, 24, 24), 3)
+    segments, _ = superpixels(volume)
+    turned, _ = superpixels(volume[::-1])
+    np.testing.assert_array_equal(segments, turned)

@@ -131,10 +131,10 @@ class ScoreRule(Section):
     Attributes
     ----------
     form : str
-        ``plain``: 1 - p. ``aps``: mass of the labels at least as probable (Romano 2020, without
-        randomisation). ``raps``: that plus ``penalty`` for every rank beyond ``free_ranks``
-        (Angelopoulos 2021). ``ordinal_aps``: mass of the run of stages grown from the most
-        probable one until it holds the label (Lu 2022).
+        ``plain``: 1 - p. ``aps``: mass of the more probable labels and half of its own (Romano
+        2020, the random share of its own set to a half). ``raps``: that plus ``penalty`` for every
+        rank beyond ``free_ranks`` (Angelopoulos 2021). ``ordinal_aps``: the same over the run of
+        stages grown from the most probable one until it holds the label (Lu 2022).
     penalty : float
     free_ranks : int
     trials : dict of str to SetTrial

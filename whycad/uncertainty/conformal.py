@@ -46,7 +46,8 @@ def nonconformity(probabilities: NDArray[np.float64], rule: ScoreRule = PLAIN) -
     if rule.form == "ordinal_aps":
         return _run_mass(probabilities)
     order = np.argsort(-probabilities, axis=1, kind="stable")
-    mass = np.cumsum(np.take_along_axis(probabilities, order, axis=1), axis=1)
+    ordered = np.take_along_axis(probabilities, order, axis=1)
+    mass = np.cumsum(ordered, axis=1) - 0.5 * ordered
     if rule.form == "raps":
         ranks = np.arange(1, probabilities.shape[1] + 1)
         mass = mass + rule.penalty * np.clip(ranks - rule.free_ranks, 0, None)
@@ -56,7 +57,7 @@ def nonconformity(probabilities: NDArray[np.float64], rule: ScoreRule = PLAIN) -
 
 
 def _run_mass(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mass of the run of neighbours, grown from the mode, when it first holds each label."""
+    """Return the mass of the run of neighbours, grown from the mode, up to the middle of each label."""
     n, k = probabilities.shape
     rows = np.arange(n)
     first = probabilities.argmax(axis=1)
@@ -64,13 +65,14 @@ def _run_mass(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     padded = np.pad(probabilities, ((0, 0), (1, 1)), constant_values=-1.0)
     mass = probabilities[rows, first]
     scores = np.zeros_like(probabilities)
-    scores[rows, first] = mass
+    scores[rows, first] = 0.5 * mass
     for _ in range(k - 1):
         down, up = padded[rows, first], padded[rows, last + 2]
         left = down >= up
         first, last = np.where(left, first - 1, first), np.where(left, last, last + 1)
-        mass = mass + np.maximum(down, up)
-        scores[rows, np.where(left, first, last)] = mass
+        added = np.maximum(down, up)
+        scores[rows, np.where(left, first, last)] = mass + 0.5 * added
+        mass = mass + added
     return scores
 
 

@@ -32,6 +32,7 @@ _CLOSED: Mapping[str, frozenset[str]] = {
 _RANGES: Mapping[str, tuple[float, float]] = {
     "age_years": (0.0, OLDEST_STATED),
     "frames": (1, 1 << 20),
+    "slices": (2, 1 << 20),
     "bits_stored": (1, 64),
     "slice_thickness_mm": (0.0, 1000.0),
     "kvp": (0.0, 1000.0),

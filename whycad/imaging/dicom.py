@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 
+import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
@@ -29,6 +30,7 @@ from whycad.imaging.dicom_syntax import DEFLATED, Syntax, syntax_of
 from whycad.imaging.limits import Limits
 from whycad.imaging.remarks import Remark
 from whycad.imaging.sniff import is_polyglot
+from whycad.imaging.stacking import Stack, fill_volume
 from whycad.imaging.vocabulary import PHOTOGRAPHS
 from whycad.types import FloatArray, Study
 
@@ -56,6 +58,16 @@ def read_dicom(data: bytes, key: bytes, limits: Limits) -> Study:
     ------
     UnsupportedFormatError, CorruptImageError, ImageTooLargeError
     """
+    return _build(open_dicom(data, limits), key)
+
+
+def open_dicom(data: bytes, limits: Limits) -> Source:
+    """Read and check everything of a DICOM Part 10 file up to its pixels.
+
+    Raises
+    ------
+    UnsupportedFormatError, CorruptImageError, ImageTooLargeError
+    """
     meta, start = read_meta(data)
     if TRANSFER_SYNTAX not in meta:
         raise CorruptImageError("The DICOM file does not name its transfer syntax", remedy=EXPORT_AGAIN)
@@ -66,14 +78,14 @@ def read_dicom(data: bytes, key: bytes, limits: Limits) -> Study:
     scan = scan_dataset(data, start, implicit=syntax.implicit, little_endian=syntax.little_endian)
     if polyglot:
         scan.remarks.add(Remark.POLYGLOT)
-    ds = _parse(data, start, syntax)
+    ds = parse_dataset(data, start, syntax)
     check_is_image(ds, _ascii(meta.get(MEDIA_CLASS, b"")))
     header = read_pixel_header(ds, scan, syntax, limits)
     _check_overlays(ds, header, scan.remarks)
     modality = modality_of(code(ds, "Modality"))
     if not modality:
         scan.remarks.add(Remark.UNKNOWN_MODALITY)
-    return _build(Source(data, ds, header, read_groups(ds, header), modality or "OT", scan.remarks), key)
+    return Source(data, ds, header, read_groups(ds, header), modality or "OT", scan.remarks, limits)
 
 
 def _ascii(value: bytes) -> str:
@@ -112,7 +124,14 @@ def inflate(packed: memoryview, limit: int) -> bytes:
     return bytes(out)
 
 
-def _parse(data: bytes, start: int, syntax: Syntax) -> Dataset:
+def parse_dataset(data: bytes, start: int, syntax: Syntax) -> Dataset:
+    """Parse a data set that was walked before, up to its pixels.
+
+    Raises
+    ------
+    CorruptImageError
+        If the library cannot read what the walk let pass.
+    """
     source = io.BytesIO(data)
     source.seek(start)
     try:
@@ -147,13 +166,37 @@ def _read_pixels(source: Source, placement: Placement) -> tuple[FloatArray, str,
         return colour_pixels(source), "rgb", None
     grey = grey_pixels(source)
     values = grey.values[0] if header.frames == 1 else grey.values
-    if placement.order != tuple(range(header.frames)):
-        values = values[list(placement.order)]
+    if placement.stack is not None:
+        values = _stacked(values, placement.stack, source.limits)
     if header.photometric == "MONOCHROME1" and grey.mirror is None:
         source.remarks.add(Remark.INVERTED_HU)
     if code(source.ds, "PixelPresentation") in ("COLOR", "MIXED"):
         source.remarks.add(Remark.PALETTE_IGNORED)
     return values, grey.unit, read_window(source, grey.mirror)
+
+
+def _stacked(frames: FloatArray, stack: Stack, limits: Limits) -> FloatArray:
+    if stack.is_plain:
+        return frames if np.array_equal(stack.order, np.arange(len(frames))) else frames[stack.order]
+    check_volume(len(stack), frames.shape[1], frames.shape[2], limits)
+    out = np.empty((len(stack), *frames.shape[1:]), np.float32)
+    fill_volume(out, stack, frames.__getitem__)
+    return out
+
+
+def check_volume(slices: int, rows: int, columns: int, limits: Limits) -> None:
+    """Refuse a volume that is larger than the limits, before it is allocated.
+
+    Raises
+    ------
+    ImageTooLargeError
+    """
+    if slices * rows * columns > limits.max_pixels:
+        raise ImageTooLargeError(
+            f"The series makes a volume of {slices} slices of {rows} x {columns} pixels, "
+            f"more than the limit of {limits.max_pixels:,} values",
+            remedy="open a part of the series, or raise the limit",
+        )
 
 
 def read_window(source: Source, mirror: float | None) -> tuple[float, float] | None:
@@ -182,7 +225,8 @@ def read_window(source: Source, mirror: float | None) -> tuple[float, float] | N
     return (centre[0] if mirror is None else mirror - centre[0]), width[0]
 
 
-def _note_identity(source: Source) -> None:
+def note_identity(source: Source) -> None:
+    """Remark on what in the picture may show who the patient is."""
     burned = code(source.ds, "BurnedInAnnotation")
     if burned == "YES":
         source.remarks.add(Remark.BURNED_IN)
@@ -195,7 +239,7 @@ def _note_identity(source: Source) -> None:
 def _build(source: Source, key: bytes) -> Study:
     placement = read_placement(source)
     pixels, unit, window = _read_pixels(source, placement)
-    _note_identity(source)
+    note_identity(source)
     if float(pixels.min()) == float(pixels.max()):
         source.remarks.add(Remark.CONSTANT)
     metadata = read_facts(source, placement, key)
@@ -212,5 +256,5 @@ def _build(source: Source, key: bytes) -> Study:
         view=view_of(code(source.ds, "ViewPosition")),
         metadata=metadata,
         subject_key=subject_of(source.ds, key),
-        warnings=tuple(sorted(source.remarks)),
+        warnings=tuple(sorted(source.remarks | (placement.stack.remarks if placement.stack else frozenset()))),
     )

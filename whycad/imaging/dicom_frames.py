@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,18 @@ from pydicom.dataset import Dataset
 
 from whycad.errors import CorruptImageError
 from whycad.imaging.dicom_header import EXPORT_AGAIN, PixelHeader, items, numbers
+from whycad.imaging.limits import Limits
 from whycad.imaging.remarks import Remark
+from whycad.imaging.stacking import (
+    SAME_PLACE_MM,
+    Stack,
+    check_straight,
+    fit_stack,
+    normal_of,
+    same_direction,
+    sideways_mm,
+)
+from whycad.imaging.vocabulary import SLICED
 
 MAX_SPACING_MM = 1000.0
 
@@ -52,13 +64,19 @@ def read_groups(ds: Dataset, header: PixelHeader) -> FrameItems:
     return FrameItems(shared[0] if shared else None, per_frame)
 
 
+class ByteRanges(Protocol):
+    """Bytes that are read in ranges: ``bytes`` itself, or a file that stays on disk."""
+
+    def __getitem__(self, where: slice, /) -> bytes: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """One parsed DICOM file on its way to a Study.
 
     Attributes
     ----------
-    data : bytes
+    data : ByteRanges
         The file, inflated where it was deflated.
     ds : Dataset
         Everything before the pixels.
@@ -68,17 +86,19 @@ class Source:
         A known code, or ``OT``.
     remarks : set of Remark
         Grows as the file is read.
+    limits : Limits
     """
 
-    data: bytes
+    data: ByteRanges
     ds: Dataset
     header: PixelHeader
     groups: FrameItems
     modality: str
     remarks: set[Remark]
+    limits: Limits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Placement:
     """Where the image lies.
 
@@ -90,8 +110,8 @@ class Placement:
         Direction cosines of rows, then columns.
     position_mm : tuple of float or None
         Of the first pixel of the first frame after sorting.
-    order : tuple of int
-        Indices that sort the frames along the normal.
+    stack : Stack or None
+        How the frames become an even volume; None keeps them in the order of the file.
     relative : bool
         Whether the spacing is a shape only.
     """
@@ -99,29 +119,51 @@ class Placement:
     spacing_mm: tuple[float, ...] | None
     orientation: tuple[float, ...] | None
     position_mm: tuple[float, float, float] | None
-    order: tuple[int, ...]
+    stack: Stack | None = None
     relative: bool = False
 
 
 def read_placement(source: Source) -> Placement:
-    """Read spacing, orientation, position and the order of the frames."""
+    """Read spacing, orientation, position and the order of the frames.
+
+    Raises
+    ------
+    UnsupportedFormatError
+        If the frames of a CT or MR volume lean against each other.
+    CorruptImageError
+        If they lie too far apart to form a volume.
+    """
     ds, header, groups, remarks = source.ds, source.header, source.groups, source.remarks
     in_plane, relative = _pixel_spacing(ds, groups, remarks)
     orientation = _orientation(ds, groups, remarks)
     frames = 1 if header.colour else header.frames
     positions = [_position(ds, groups, index, remarks) for index in range(frames)]
-    order = tuple(range(frames))
     if frames == 1:
-        return Placement(in_plane, orientation, positions[0], order, relative)
+        return Placement(in_plane, orientation, positions[0], None, relative)
     depth = _positive(numbers(groups.item("PixelMeasuresSequence", 0) or ds, "SpacingBetweenSlices"))
     distances = _distances(groups, orientation, positions)
-    if distances is None:
+    if distances is None or orientation is None:
         remarks.add(Remark.FRAME_ORDER)
-    else:
-        order = tuple(int(i) for i in np.argsort(distances, kind="stable"))
-        depth = _slice_spacing(distances[list(order)], remarks)
-    spacing = (depth, *in_plane) if in_plane and depth and not relative else None
-    return Placement(spacing, orientation, positions[order[0]], order)
+        spacing = (depth, *in_plane) if in_plane and depth and not relative else None
+        return Placement(spacing, orientation, positions[0])
+    straight = _check_shift(source, np.asarray(positions, float), orientation, in_plane)
+    stack = fit_stack(distances)
+    spacing = (stack.spacing_mm, *in_plane) if in_plane and not relative else None
+    first = positions[int(stack.order[0])]
+    return Placement(spacing, orientation if straight else None, first if straight else None, stack)
+
+
+def _check_shift(
+    source: Source, positions: NDArray[np.float64], orientation: tuple[float, ...], in_plane: tuple[float, ...] | None
+) -> bool:
+    """Whether frames lie straight above each other; for CT and MR anything else is an error."""
+    pixel_mm = max(in_plane) if in_plane else 1.0
+    if source.modality in SLICED:
+        check_straight(positions, orientation, pixel_mm)
+    if sideways_mm(positions, orientation) <= pixel_mm:
+        return True
+    source.remarks.add(Remark.SHIFTED_FRAMES)
+    return False
 
 
 def _pixel_spacing(ds: Dataset, groups: FrameItems, remarks: set[Remark]) -> tuple[tuple[float, ...] | None, bool]:
@@ -186,21 +228,12 @@ def _distances(
         return None
     for index in range(len(positions)):
         plane = groups.item("PlaneOrientationSequence", index)
-        if plane is not None and not np.allclose(numbers(plane, "ImageOrientationPatient"), orientation, atol=1e-3):
+        if plane is not None and not same_direction(numbers(plane, "ImageOrientationPatient"), orientation):
             return None
-    normal = np.cross(orientation[:3], orientation[3:])
-    distances: NDArray[np.float64] = np.asarray(positions, float) @ normal
-    if np.diff(np.sort(distances)).min() < 1e-4:
+    distances: NDArray[np.float64] = np.asarray(positions, float) @ normal_of(orientation)
+    if np.diff(np.sort(distances)).min() < SAME_PLACE_MM:
         return None
     return distances
-
-
-def _slice_spacing(ordered: NDArray[np.float64], remarks: set[Remark]) -> float:
-    steps = np.diff(ordered)
-    median = float(np.median(steps))
-    if np.abs(steps - median).max() > 0.1 * median:
-        remarks.add(Remark.UNEVEN_SLICES)
-    return median
 
 
 def _positive(values: tuple[float, ...]) -> float | None:

@@ -170,12 +170,18 @@ def _apply_palette(stored: Stored, ds: Dataset) -> FloatArray:
     return coloured.astype(np.float32) / np.float32(top)
 
 
-def grey_pixels(source: Source) -> GreyPixels:
+def grey_pixels(source: Source, *, fill_padding: bool = True) -> GreyPixels:
     """Apply modality LUT, padding and MONOCHROME1 to every frame.
 
     MONOCHROME1 turns ``v`` into ``lo + hi - v``, where lo and hi are the least and largest output that
     the stored bits allow, so that larger is always brighter. Hounsfield units are never inverted.
     Padding takes the least value of the rest.
+
+    Parameters
+    ----------
+    source : Source
+    fill_padding : bool
+        Otherwise padding is NaN, for whoever knows what the rest is.
 
     Raises
     ------
@@ -203,7 +209,9 @@ def grey_pixels(source: Source) -> GreyPixels:
     if header.photometric == "MONOCHROME1" and not hounsfield:
         mirror = float(out.min() + out.max()) if header.floating else lo + hi
         np.subtract(np.float32(mirror), out, out=out)
-    if padding is not None and padding.any() and not padding.all():
+    if padding is not None and not fill_padding:
+        out[padding] = np.nan
+    elif padding is not None and padding.any() and not padding.all():
         out[padding] = out[~padding].min()
     return GreyPixels(out, "HU" if hounsfield else "stored", mirror)
 

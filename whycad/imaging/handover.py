@@ -20,23 +20,32 @@ from whycad.errors import (
 )
 from whycad.imaging.deidentify import check_metadata, is_hash
 from whycad.imaging.limits import Limits
-from whycad.imaging.remarks import Remark
+from whycad.imaging.remarks import known_remark
 from whycad.imaging.vocabulary import LATERALITIES, MODALITIES, VIEWS
 from whycad.types import FloatArray, JsonObject, Study
 
 INPUT, PIXELS, REPORT = "input", "pixels.npy", "report.json"
+# Paths of the files of a folder or archive, for the child that looks at a DICOMDIR; and what the survey found.
+NAMES, FINDINGS = "names.json", "findings.jsonl"
 MAX_REPORT = 1 << 16
 MAX_MESSAGE = 400
 ERRORS: dict[str, type[ImageError]] = {
     kind.__name__: kind
     for kind in (UnsupportedFormatError, CorruptImageError, ImageTooLargeError, DecodeLimitError, ImageError)
 }
+NOT_WELL_FORMED = "The decoder gave back something that is not an image"
+_ODD = (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError)
 UNITS = frozenset(("HU", "rgb", "normalised", "stored"))
 
 
 def write_study(folder: Path, study: Study) -> None:
     """Write pixels and facts of a study (in the child)."""
     np.save(folder / PIXELS, study.pixels, allow_pickle=False)
+    write_facts(folder, study)
+
+
+def write_facts(folder: Path, study: Study) -> None:
+    """Write the facts of a study whose pixels are written already (in the child)."""
     report: JsonObject = {
         "modality": study.modality,
         "unit": study.unit,
@@ -53,9 +62,36 @@ def write_study(folder: Path, study: Study) -> None:
     _write(folder, {"study": report})
 
 
+def write_count(folder: Path, count: int) -> None:
+    """Write how many files an archive gave (in the child)."""
+    _write(folder, {"unpacked": count})
+
+
+def read_count(folder: Path, limits: Limits) -> int | None:
+    """Read and check how many files an archive gave (in the parent).
+
+    Returns
+    -------
+    int or None
+        None where the child left no report.
+
+    Raises
+    ------
+    ImageError
+        The child's own typed error, or CorruptImageError where its result is not well-formed.
+    """
+    report = _read_report(folder)
+    if report is None:
+        return None
+    count = report.get("unpacked")
+    if type(count) is not int or not 0 <= count <= limits.max_files:
+        raise CorruptImageError(NOT_WELL_FORMED)
+    return count
+
+
 def write_error(folder: Path, error: ImageError) -> None:
     """Write a typed error (in the child)."""
-    _write(folder, {"error": {"kind": type(error).__name__, "message": error.message, "remedy": error.remedy}})
+    _write(folder, {"error": error_report(error)})
 
 
 def _write(folder: Path, report: JsonObject) -> None:
@@ -77,17 +113,27 @@ def read_result(folder: Path, sha256: str, limits: Limits) -> Study | None:
     ImageError
         The child's own typed error, or CorruptImageError where its result is not well-formed.
     """
+    report = _read_report(folder)
+    if report is None:
+        return None
+    try:
+        return _study(report["study"], _load_pixels(folder / PIXELS, limits), sha256)
+    except _ODD:
+        raise CorruptImageError(NOT_WELL_FORMED) from None
+
+
+def _read_report(folder: Path) -> JsonObject | None:
+    """Read a report; its typed error is raised, and so is CorruptImageError for one that is none."""
     try:
         text = _read_small(folder / REPORT)
         if text is None:
             return None
         report = json.loads(text)
-        if "error" in report:
-            error = _error(report["error"])
-        else:
-            return _study(report["study"], _load_pixels(folder / PIXELS, limits), sha256)
-    except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError):
-        error = CorruptImageError("The decoder gave back something that is not an image")
+        if "error" not in report:
+            return dict(report)
+        error = error_from(report["error"])
+    except _ODD:
+        error = CorruptImageError(NOT_WELL_FORMED)
     raise error
 
 
@@ -112,11 +158,23 @@ def _open(path: Path) -> int:
     return handle
 
 
-def _error(report: JsonObject) -> ImageError:
+def error_from(report: JsonObject) -> ImageError:
+    """Make the child's typed error again.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        If it is none.
+    """
     message, remedy = report["message"], report["remedy"]
     if not all(isinstance(text, str) and text.isprintable() and len(text) <= MAX_MESSAGE for text in (message, remedy)):
         raise ValueError("odd message")
     return ERRORS[report["kind"]](message, remedy=remedy)
+
+
+def error_report(error: ImageError) -> JsonObject:
+    """Return what ``error_from`` reads."""
+    return {"kind": type(error).__name__, "message": error.message, "remedy": error.remedy}
 
 
 def _load_pixels(path: Path, limits: Limits) -> FloatArray:
@@ -159,7 +217,7 @@ def _study(report: JsonObject, pixels: FloatArray, sha256: str) -> Study:
         view=report["view"],
         metadata=check_metadata(report["metadata"]),
         subject_key=report["subject_key"],
-        warnings=tuple(str(Remark(text)) for text in report["warnings"]),
+        warnings=tuple(known_remark(text) for text in report["warnings"]),
     )
 
 

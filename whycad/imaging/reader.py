@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 from whycad.errors import CorruptImageError, DecodeLimitError, ImageTooLargeError
 from whycad.imaging.child import Ending, run_child, worker_command
@@ -65,15 +66,32 @@ def _decode_apart(data: bytes, limits: Limits) -> Study:
     key = load_key()
     with tempfile.TemporaryDirectory(prefix="whycad-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
-        _write_private(folder / INPUT, data)
-        request = Request(folder, key, limits).to_json()
-        ending = run_child(worker_command(request, folder), limits)
-        study = read_result(folder, hashlib.sha256(data).hexdigest(), limits) if ending is Ending.DONE else None
+        write_private(folder / INPUT, data)
+        return decode_request(Request(folder, key, limits), hashlib.sha256(data).hexdigest())
+
+
+def decode_request(request: Request, sha256: str) -> Study:
+    """Have a child decode a study, and check what it leaves.
+
+    Raises
+    ------
+    ImageError
+    """
+    ending = run_request(request)
+    study = read_result(request.folder, sha256, request.limits) if ending is Ending.DONE else None
     if study is None:
-        raise DecodeLimitError(
-            _REASONS[ending].format(limits=limits), remedy="check the file; a smaller image may work"
-        )
+        raise limit_error(ending, request.limits)
     return study
+
+
+def run_request(request: Request) -> Ending:
+    """Run a child to its end within the request's limits."""
+    return run_child(worker_command(request.to_json(), request.folder), request.limits)
+
+
+def limit_error(ending: Ending, limits: Limits) -> DecodeLimitError:
+    """Return the error for a child that left no result."""
+    return DecodeLimitError(_REASONS[ending].format(limits=limits), remedy="check the file; a smaller image may work")
 
 
 def _contents(source: bytes | Path, limits: Limits) -> bytes:
@@ -96,7 +114,13 @@ def _contents(source: bytes | Path, limits: Limits) -> bytes:
     return data
 
 
-def _write_private(path: Path, data: bytes) -> None:
+def open_private(path: Path) -> BinaryIO:
+    """Create a file that only this user can read, never over another one."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    with os.fdopen(handle, "wb") as file:
+    return os.fdopen(handle, "wb")
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file that only this user can read."""
+    with open_private(path) as file:
         file.write(data)

@@ -8,8 +8,10 @@ from enum import StrEnum
 from whycad.errors import CorruptImageError, UnsupportedFormatError
 
 DICOM_PREAMBLE = 128
+HEAD_BYTES = 512
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
+ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 
 READABLE = "DICOM, PNG and JPEG are read"
 
@@ -84,6 +86,11 @@ def sniff(data: bytes) -> FileKind:
             remedy="export it again as a DICOM Part 10 file",
         )
     raise UnsupportedFormatError(f"The file is not an image of a known kind; {READABLE}")
+
+
+def is_zip(head: bytes) -> bool:
+    """Whether a file is a ZIP archive, and not DICOM behind the first bytes of one."""
+    return head.startswith(ZIP_MAGIC) and head[DICOM_PREAMBLE : DICOM_PREAMBLE + 4] != b"DICM"
 
 
 def is_polyglot(data: bytes) -> bool:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from whycad.errors import WhyCadError
+from whycad.errors import CorruptImageError, ImageError, WhyCadError
+from whycad.imaging.child import Ending
+from whycad.imaging.grouping import Group, Member, group_images
+from whycad.imaging.handover import FINDINGS, NOT_WELL_FORMED
+from whycad.imaging.intake import ALONE, File, Intake, Problem
+from whycad.imaging.keys import load_key
 from whycad.imaging.limits import Limits
-from whycad.imaging.reader import read_study
+from whycad.imaging.reader import decode_request, limit_error, run_request
+from whycad.imaging.sniff import FileKind
+from whycad.imaging.survey import HOSTILE_DIRECTORY, Finding, finding_from_json
+from whycad.imaging.worker import Job, Request
 from whycad.types import Study
+
+MAX_RESTARTS = 5
+MAX_FINDING = 1 << 13
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,21 +49,174 @@ class StudyItem:
 def read_studies(sources: Sequence[bytes | Path], *, limits: Limits | None = None) -> tuple[StudyItem, ...]:
     """Read files, folders and ZIP archives; slices of one series become one volume.
 
+    Every file is unpacked, looked at and decoded in child processes within limits of memory and time;
+    one that makes its child hang or die costs an error for that file, and the others go on. Contents
+    decide, never names, and the order of the files does not matter.
+
+    CT, MR and PET slices of one series and patient become one ``(Z, H, W)`` study, sorted along the
+    normal of the slices. Its ``sha256`` is that of the sorted hashes of its slices. Slices of another
+    size, direction, spacing, echo, phase or reconstruction make a volume of their own; overview images
+    and single slices stay ``(H, W)``. Gaps and uneven distances are interpolated, so that slice k lies at
+    ``k * dz`` from the first, and said to be. A series is refused where slices lean (gantry tilt), lack
+    their place, name two patients, or exist in several versions mixed up. Everything else is one study
+    per file.
+
     Parameters
     ----------
     sources : sequence of bytes or Path
-        Contents of a file or archive, or the path of a file, archive or folder.
+        Contents of a file or archive, or the path of a file, archive or folder. Links in a folder are not
+        followed; archives in an archive or folder are not opened.
     limits : Limits or None
-        For one file; they are scaled for series.
+        For one file; ``Limits.for_files`` scales them for series and archives.
 
     Returns
     -------
     tuple of StudyItem
+        In the order of the sources; at least one for each source. Equal errors of one folder or archive
+        are one item. Errors are ``ImageError``.
+
+    Raises
+    ------
+    StoreError
+        If the key that protects patient ids cannot be had.
     """
-    items = []
-    for index, source in enumerate(sources):
+    with tempfile.TemporaryDirectory(prefix="whycad-", ignore_cleanup_errors=True) as place:
+        return _Reading(Path(place), load_key(), limits or Limits()).read(sources)
+
+
+class _Reading:
+    """One call of ``read_studies``."""
+
+    def __init__(self, folder: Path, key: bytes, limits: Limits) -> None:
+        self.folder = folder
+        self.key = key
+        self.limits = limits
+        self._places = (folder / f"out-{number}" for number in itertools.count())
+        taken = folder / "in"
+        taken.mkdir(mode=0o700)
+        self.intake = Intake(taken, key, limits)
+
+    def read(self, sources: Sequence[bytes | Path]) -> tuple[StudyItem, ...]:
+        for index, source in enumerate(sources):
+            self.intake.add(index, source)
+        groups, problems = self._group()
+        items = [*_merged(problems), *(self._item(group) for group in groups)]
+        return tuple(sorted([*items, *_silent(len(sources), items)], key=lambda item: item.sources))
+
+    def _group(self) -> tuple[list[Group | File], list[Problem]]:
+        """Tell what belongs together; the files of a hostile folder are left out."""
+        files, problems = self.intake.files, list(self.intake.problems)
+        wanted = _to_survey(files)
+        findings = dict(zip(wanted, self._survey([files[i].path for i in wanted]), strict=True))
+        hostile = {files[i].container for i, found in findings.items() if _is_hostile(found)}
+        members = []
+        for i, found in findings.items():
+            file = files[i]
+            if found.error is not None and (file.container not in hostile or _is_hostile(found)):
+                problems.append(Problem(file.source, file.container, found.error))
+            elif found.image is not None and file.container not in hostile:
+                members.append(Member(i, file.container, file.sha256, found.image))
+        problems = [p for p in problems if p.container not in hostile or p.error.message == HOSTILE_DIRECTORY]
+        plain = [f for i, f in enumerate(files) if i not in findings and f.container not in hostile]
+        return [*group_images(members), *plain], problems
+
+    def _survey(self, paths: Sequence[Path]) -> list[Finding]:
+        """Look at DICOM files in a child; one that it dies of is an error, and another child goes on."""
+        found: list[Finding] = []
+        for _ in range(MAX_RESTARTS + 1):
+            if len(found) == len(paths):
+                break
+            rest = tuple(paths[len(found) :])
+            with self._place() as place:
+                limits = self.limits.for_files(len(rest))
+                ending = run_request(Request(place, self.key, limits, Job.SURVEY, rest))
+                found += _read_findings(place / FINDINGS, len(rest))
+            if len(found) < len(paths):
+                found.append(Finding(error=limit_error(ending, limits)))
+        return found + [Finding(error=limit_error(Ending.DIED, self.limits))] * (len(paths) - len(found))
+
+    @contextmanager
+    def _place(self) -> Iterator[Path]:
+        place = next(self._places)
+        place.mkdir(mode=0o700)
         try:
-            items.append(StudyItem((index,), read_study(source, limits=limits)))
-        except WhyCadError as error:
-            items.append(StudyItem((index,), None, error))
-    return tuple(items)
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def _item(self, group: Group | File) -> StudyItem:
+        if isinstance(group, File):
+            sources: tuple[int, ...] = (group.source,)
+        else:
+            sources = tuple(sorted({self.intake.files[i].source for i in group.files}))
+        try:
+            return StudyItem(sources, self._study(group))
+        except ImageError as error:
+            return StudyItem(sources, None, error)
+
+    def _study(self, group: Group | File) -> Study:
+        if isinstance(group, File):
+            return self._decode([group])
+        if group.error is not None:
+            raise group.error
+        study = self._decode([self.intake.files[m.file] for m in group.used])
+        return replace(study, warnings=tuple(sorted({*study.warnings, *map(str, group.remarks)})))
+
+    def _decode(self, files: Sequence[File]) -> Study:
+        paths = tuple(file.path for file in files)
+        with self._place() as place:
+            if len(files) == 1:
+                request = Request(place, self.key, self.limits, Job.STUDY, paths)
+                return decode_request(request, files[0].sha256)
+            request = Request(place, self.key, self.limits.for_files(len(files)), Job.SERIES, paths)
+            return decode_request(request, series_sha256(file.sha256 for file in files))
+
+
+def series_sha256(hashes: Iterable[str]) -> str:
+    """Return the SHA-256 of a series: that of its files' sorted hexadecimal hashes, one a line."""
+    return hashlib.sha256("\n".join(sorted(hashes)).encode()).hexdigest()
+
+
+def _to_survey(files: Sequence[File]) -> list[int]:
+    """Return which files may belong together, or be a DICOMDIR; a lone DICOM file needs no survey."""
+    dicom = [i for i, file in enumerate(files) if file.kind is FileKind.DICOM]
+    return dicom if len(dicom) > 1 or any(files[i].container != ALONE for i in dicom) else []
+
+
+def _is_hostile(found: Finding) -> bool:
+    return found.error is not None and found.error.message == HOSTILE_DIRECTORY
+
+
+def _read_findings(path: Path, most: int) -> list[Finding]:
+    """Read and check the lines that a survey left; a line that is none ends them."""
+    if not path.exists():
+        return []
+    found: list[Finding] = []
+    with path.open("rb") as lines:
+        while len(found) < most and (line := lines.readline(MAX_FINDING)):
+            try:
+                found.append(finding_from_json(line.decode("utf-8")))
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                return [*found, Finding(error=CorruptImageError(NOT_WELL_FORMED))]
+    return found
+
+
+def _merged(problems: Sequence[Problem]) -> list[StudyItem]:
+    """Make one item of equal errors of one folder or archive, which says how many they are."""
+    counts: dict[tuple[object, ...], list[Problem]] = {}
+    for number, problem in enumerate(problems):
+        alone = number if problem.container == ALONE else ALONE
+        key = (problem.source, type(problem.error), problem.error.message, problem.error.remedy, alone)
+        counts.setdefault(key, []).append(problem)
+    return [StudyItem((same[0].source,), None, _counted(same[0].error, len(same))) for same in counts.values()]
+
+
+def _counted(error: ImageError, count: int) -> ImageError:
+    return type(error)(f"{count} files: {error.message}", remedy=error.remedy) if count > 1 else error
+
+
+def _silent(count: int, items: Sequence[StudyItem]) -> list[StudyItem]:
+    """Return an error for each source that gave nothing, such as a folder of read-mes."""
+    heard = {source for item in items for source in item.sources}
+    nothing = CorruptImageError("There are no images in it", remedy="check that it holds DICOM, PNG or JPEG files")
+    return [StudyItem((index,), None, nothing) for index in range(count) if index not in heard]

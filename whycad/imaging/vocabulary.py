@@ -73,6 +73,8 @@ MODALITIES = frozenset(
         "XC",
     ]
 )
+# Slices of these are stacked to volumes.
+SLICED = frozenset(("CT", "MR", "PT"))
 # Images that a camera makes: a face, a name tag or a screen may be in them.
 PHOTOGRAPHS = frozenset(("DMS", "ES", "GM", "IO", "OP", "OT", "SM", "XC"))
 

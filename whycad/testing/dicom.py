@@ -138,7 +138,7 @@ def make_grey_dicom(stored: NDArray[Any], modality: str = "MR", writing: Writing
 def make_enhanced_ct(
     stored: NDArray[np.int16],
     rescale: Sequence[tuple[float, float]],
-    z_mm: Sequence[float],
+    z_mm: Sequence[float | Sequence[float]],
     writing: Writing | None = None,
     **tags: Tags,
 ) -> bytes:
@@ -149,8 +149,8 @@ def make_enhanced_ct(
     stored : ndarray of int16 (frames, H, W)
     rescale : sequence of (float, float)
         Slope and intercept per frame.
-    z_mm : sequence of float
-        Position of each frame along the patient's axis.
+    z_mm : sequence of float or of (float, float, float)
+        Position of each frame along the patient's axis, or in full.
     writing : Writing or None
     **tags
         Elements to set by keyword; None removes one.
@@ -169,10 +169,10 @@ def make_enhanced_ct(
     return to_bytes(set_tags(ds, tags), writing)
 
 
-def _frame_group(slope: float, intercept: float, z_mm: float) -> Dataset:
+def _frame_group(slope: float, intercept: float, z_mm: float | Sequence[float]) -> Dataset:
     group, values, place, voi = Dataset(), Dataset(), Dataset(), Dataset()
     values.RescaleSlope, values.RescaleIntercept, values.RescaleType = str(slope), str(intercept), "HU"
-    place.ImagePositionPatient = ["0", "0", str(z_mm)]
+    place.ImagePositionPatient = [str(v) for v in ((0, 0, z_mm) if isinstance(z_mm, int | float) else z_mm)]
     voi.WindowCenter, voi.WindowWidth = "50", "350"
     group.PixelValueTransformationSequence = [values]
     group.PlanePositionSequence = [place]

@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRBigEndian
 
 from whycad.errors import CorruptImageError, UnsupportedFormatError
 from whycad.imaging.display import to_uint8
-from whycad.imaging.remarks import Remark
+from whycad.imaging.remarks import Remark, gap_remark
 from whycad.testing.dicom import (
     CANARY,
     Writing,
@@ -168,14 +168,37 @@ def test_of_several_colour_frames_the_first_is_read_with_a_warning(read: Read) -
 
 def test_enhanced_frames_have_their_own_rescale_and_are_sorted_by_place(read: Read) -> None:
     stored = np.stack([RAMP, RAMP + 1, RAMP + 2])
-    study = read(make_enhanced_ct(stored, [(1, -1000), (2, -500), (0.5, 0)], [10.0, 2.5, 5.0], WRITING))
+    study = read(make_enhanced_ct(stored, [(1, -1000), (2, -500), (0.5, 0)], [10.0, 2.5, 6.25], WRITING))
     expected = np.stack([2.0 * (RAMP + 1) - 500, 0.5 * (RAMP + 2), RAMP - 1000.0]).astype(np.float32)
     assert np.array_equal(study.pixels, expected)
     assert study.unit == "HU"
     assert study.position_mm == (0.0, 0.0, 2.5)
     assert study.spacing_mm == (3.75, 0.7, 0.8)
     assert study.window == (50.0, 350.0)
+    assert study.warnings == ()
+
+
+def test_enhanced_frames_with_a_gap_are_interpolated_to_even_distances(read: Read) -> None:
+    stored = np.stack([RAMP, RAMP + 30, RAMP + 60])
+    study = read(make_enhanced_ct(stored, [(1, 0)] * 3, [0.0, 2.5, 7.5], WRITING))
+    assert study.spacing_mm == (2.5, 0.7, 0.8)
+    assert np.array_equal(study.pixels - RAMP, np.full((4, 6, 10), 15) * np.array([0, 2, 3, 4])[:, None, None])
+    assert study.warnings == (gap_remark(1, 1, 5.0),)
+
+
+def test_enhanced_frames_at_uneven_distances_are_interpolated_and_said_to_be(read: Read) -> None:
+    stored = np.stack([RAMP, RAMP + 14, RAMP + 24, RAMP + 40])
+    study = read(make_enhanced_ct(stored, [(1, 0)] * 4, [0.0, 1.4, 2.4, 4.0], WRITING))
     assert Remark.UNEVEN_SLICES in study.warnings
+    steps = np.arange(len(study.pixels)) * study.spacing_mm[0]
+    np.testing.assert_allclose(study.pixels - RAMP, np.broadcast_to(10 * steps[:, None, None], study.pixels.shape))
+
+
+def test_enhanced_frames_that_lean_are_refused(read: Read) -> None:
+    stored = np.stack([RAMP] * 3)
+    lean = [(0, 3 * k, 5 * k) for k in range(3)]
+    with pytest.raises(UnsupportedFormatError, match=r"lean by 31\.0 degrees"):
+        read(make_enhanced_ct(stored, [(1, 0)] * 3, lean, WRITING))
 
 
 def test_even_slices_have_no_warning(read: Read) -> None:

@@ -183,9 +183,9 @@ class Plugin:
         return check_evidence(self, evidence, study)
 
     @property
-    def reads_rows(self) -> bool:
-        """Whether the task has its own way to read a pack's row."""
-        return self.manifest.code.read_row is not None
+    def row_reader(self) -> Callable[[Pack, int], tuple[Study, Region | None]] | None:
+        """The task's own way to read a pack's row (``read_row``); None where the plain one does."""
+        return None if self.manifest.code.read_row is None else self.read_row
 
     def read_row(self, pack: Pack, row: int) -> tuple[Study, Region | None]:
         """Read one row of a pack the task's own way.

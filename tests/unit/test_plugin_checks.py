@@ -66,7 +66,7 @@ def test_every_function_is_called_and_its_answer_kept(tmp_path: Path) -> None:
 def test_a_plugin_without_them_has_no_reasons_and_no_evidence(tmp_path: Path) -> None:
     plugin, study = write_plugin(tmp_path), make_study()
     inputs = plugin.preprocess(study)
-    assert (plugin.gate(study), plugin.strange(inputs.array[None]), plugin.reads_rows) == ((), None, False)
+    assert (plugin.gate(study), plugin.strange(inputs.array[None]), plugin.row_reader) == ((), None, None)
     assert plugin.evidence(study, inputs).measurements == ()
     with pytest.raises(PluginError, match="names no read_row"):
         plugin.read_row(PACK, 0)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whycad.batch import Outcome
 from whycad.datasets.source import RowInfo
 from whycad.errors import DatasetError
 from whycad.manifest import load_manifest
@@ -37,7 +38,7 @@ def test_the_columns_are_those_that_are_promised():
 
 def test_a_prediction_fills_its_row(manifest):
     prediction = example_result(example_study(), manifest, ExampleOptions(leading=4)).prediction
-    row = written(manifest, RowInfo("x1", "g1", "nv", {}), prediction)
+    row = written(manifest, RowInfo("x1", "g1", "nv", {}), Outcome(prediction))
     assert (row["row"], row["id"], row["group"], row["label"], row["pred"]) == ("4", "x1", "g1", "nv", "mel")
     assert sum(float(row[f"p_{code}"]) for code in manifest.label_codes) == pytest.approx(1, abs=1e-5)
     assert row["set"] == "mel|nv"
@@ -49,7 +50,7 @@ def test_a_prediction_fills_its_row(manifest):
 def test_a_declined_case_has_reasons_and_no_numbers(manifest):
     options = ExampleOptions(kind=DecisionKind.REJECT, reasons=("The image is one flat value.", "It is grey."))
     prediction = example_result(example_study(), manifest, options).prediction
-    row = written(manifest, RowInfo("x", "g", "", {}), prediction)
+    row = written(manifest, RowInfo("x", "g", "", {}), Outcome(prediction))
     assert (row["pred"], row["p_mel"], row["set"], row["epistemic"]) == ("", "", "", "")
     assert (row["decision"], row["reasons"]) == ("reject", "The image is one flat value. | It is grey.")
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from whycad.datasets.source import StudySource
     from whycad.manifest import Manifest
 
 
@@ -24,6 +26,27 @@ def level(text: str) -> float:
     if not 0.5 <= number <= 0.999:
         raise argparse.ArgumentTypeError("must be between 0.5 and 0.999")
     return number
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a column of a pack must hold, or must not."""
+
+    column: str
+    value: str
+    equal: bool
+
+    def holds(self, source: StudySource, row: int) -> bool:
+        """Tell whether a row of a data set is as wanted; case makes no difference."""
+        return (source.cell(self.column, row).casefold() == self.value.casefold()) is self.equal
+
+
+def condition(text: str) -> Condition:
+    """Parse ``column=value`` or ``column!=value``."""
+    name, sign, value = text.partition("=")
+    if not sign or not name.rstrip("!").strip():
+        raise argparse.ArgumentTypeError("must be column=value or column!=value")
+    return Condition(name.rstrip("!").strip(), value.strip(), not name.endswith("!"))
 
 
 def codes(text: str) -> tuple[str, ...]:

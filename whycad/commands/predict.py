@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whycad.commands._arguments import add_device, add_task, level, positive, say
+from whycad.commands._arguments import add_device, add_task, condition, level, positive, say
 
 if TYPE_CHECKING:
+    from whycad.batch import BatchOptions
     from whycad.datasets.source import StudySource
     from whycad.datasets.stream import LoadedRow
     from whycad.inference import Ensemble
@@ -33,6 +34,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--dataset", required=True, type=Path, metavar="PACK_OR_FOLDER")
     parser.add_argument("--out", required=True, type=Path, metavar="OUT.csv")
     parser.add_argument("--split", metavar="NAME", help="rows of this split only, such as val; all rows by default")
+    parser.add_argument(
+        "--where",
+        type=condition,
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="only rows of a pack whose column has (=) or has not (!=) this value; repeatable, all must hold",
+    )
+    parser.add_argument("--evidence", action="store_true", help="add measurements and concepts as a column of JSON")
     parser.add_argument("--batch", type=positive, default=32, metavar="N", help="images at once (default 32)")
     parser.add_argument("--coverage", type=level, default=0.9, help="nominal coverage of the sets (default 0.9)")
     add_device(parser)
@@ -40,6 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Predict and write; 1 where not one row could be predicted."""
+    from whycad.batch import BatchOptions
     from whycad.datasets.source import open_source
     from whycad.errors import DatasetError
     from whycad.files import whole_file
@@ -48,14 +59,15 @@ def run(args: argparse.Namespace) -> int:
     from whycad.registry import discover
 
     plugin = discover().get(args.task)
-    source = open_source(args.dataset, plugin.manifest)
-    rows = source.rows(args.split)
+    source = open_source(args.dataset, plugin.manifest, read_row=plugin.row_reader)
+    rows = [row for row in source.rows(args.split) if all(wanted.holds(source, row) for wanted in args.where)]
     if not rows:
-        raise DatasetError(f"{args.dataset.name!r} has no rows to predict", remedy="check --split")
+        raise DatasetError(f"{args.dataset.name!r} has no rows to predict", remedy="check --split and --where")
     ensemble = load_members(plugin, choose_device(args.device))
     with whole_file(args.out, newline="") as stream:
         table = PredictionTable(stream, plugin.manifest.label_codes)
-        counts = _predict_all(_Run(plugin, ensemble, table, args.coverage), source, rows, args.batch)
+        options = BatchOptions(args.coverage, args.evidence)
+        counts = _predict_all(_Run(plugin, ensemble, table, options), source, rows, args.batch)
     kinds = ", ".join(f"{counts[kind]} {kind}" for kind in ("report", "refer", "reject", FAILED) if counts[kind])
     say(f"{len(rows)} rows ({kinds}) in {args.out}")
     return int(counts[FAILED] == len(rows))
@@ -66,21 +78,22 @@ class _Run:
     plugin: Plugin
     ensemble: Ensemble
     table: PredictionTable
-    coverage: float
+    options: BatchOptions
 
     def batch(self, items: Sequence[LoadedRow]) -> Counter[str]:
         """Predict the rows that could be read and write all of them, in order."""
+        from whycad import batch
         from whycad.errors import WhyCadError
-        from whycad.pipeline import predict_batch
         from whycad.types import Study
 
-        studies = [item.study for item in items if isinstance(item.study, Study)]
-        predicted = iter(predict_batch(studies, self.plugin, self.ensemble, coverage=self.coverage))
+        cases = [(item.study, item.region) for item in items if isinstance(item.study, Study)]
+        predicted = iter(batch.predict_cases(cases, self.plugin, self.ensemble, self.options))
         counts: Counter[str] = Counter()
         for item in items:
             outcome = next(predicted) if isinstance(item.study, Study) else item.study
             self.table.write(item.row, item.info, outcome)
-            counts[FAILED if isinstance(outcome, WhyCadError) else outcome.decision.kind.value] += 1
+            failed = isinstance(outcome, WhyCadError)
+            counts[FAILED if failed else outcome.prediction.decision.kind.value] += 1
         return counts
 
 

@@ -6,14 +6,19 @@ import re
 
 from whycad.manifest import Manifest
 
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+
+_NEGATIVE = re.compile(r"\s*-\s*\d")
+
 
 def label_code(name: str, manifest: Manifest) -> str:
     """Return the task's code for a data set's class name, or an empty string where it has none.
 
     A name is a code, a key of the manifest's ``audit.label_map``, or a label's own name; case,
-    spaces, hyphens and underscores make no difference.
+    spaces, hyphens and underscores make no difference. A negative number says that the class is
+    not known.
     """
-    return _codes(manifest).get(_plain(name), "") if name else ""
+    return _codes(manifest).get(_plain(name), "") if name and not _NEGATIVE.match(name) else ""
 
 
 def _codes(manifest: Manifest) -> dict[str, str]:
@@ -24,4 +29,6 @@ def _codes(manifest: Manifest) -> dict[str, str]:
 
 
 def _plain(name: str) -> str:
+    if _NUMBER.fullmatch(name.strip()):
+        return name.strip()
     return re.sub(r"[\s_-]+", " ", name).strip().casefold()

@@ -30,7 +30,8 @@ from whycad.errors import DatasetError
 Layout = Literal["jpeg", "images", "stacks", "volume"]
 
 IMAGE_ARRAYS = ("images", "image")
-GROUP_COLUMNS = ("group_id", "patient", "patient_id", "lesion_id")
+# The last is a run of neighbouring images where a release has no patient ids.
+GROUP_COLUMNS = ("group_id", "patient", "patient_id", "lesion_id", "block50")
 ID_COLUMNS = ("image_id", "id", "name")
 LABEL_COLUMNS = ("y", "label")
 MAX_IMAGE_SIDE = 8192

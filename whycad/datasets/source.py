@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,9 +13,11 @@ from whycad.datasets.pack import Pack, read_pack
 from whycad.datasets.pack_study import row_metadata, row_sha256, row_study
 from whycad.errors import DatasetError
 from whycad.manifest import Manifest
-from whycad.types import MetadataValue, Study
+from whycad.types import MetadataValue, Region, Study
 
 PACK_SUFFIX = ".npz"
+Case = tuple[Study, Region | None]
+ReadRow = Callable[[Pack, int], Case]
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,28 @@ class StudySource(Protocol):
     def study(self, row: int) -> Study:
         """Read one row's image; raises a ``WhyCadError`` where it is broken."""
 
+    def case(self, row: int) -> Case:
+        """Read one row's image and what is pointed at in it; raises a ``WhyCadError`` where it is broken."""
+
+    def cell(self, name: str, row: int) -> str:
+        """Return one cell of a column as text; raises a ``DatasetError`` where there is no such column."""
+
 
 @dataclass(frozen=True)
 class PackRows:
-    """The rows of a pack, in a task's vocabulary."""
+    """The rows of a pack, in a task's vocabulary.
+
+    Attributes
+    ----------
+    pack : Pack
+    manifest : Manifest
+    read_row : callable or None
+        The task's own way to read a row; the plain one where None.
+    """
 
     pack: Pack
     manifest: Manifest
+    read_row: ReadRow | None = None
 
     def rows(self, split: str | None = None) -> Sequence[int]:
         """Return the row numbers of a split, or all."""
@@ -81,7 +98,26 @@ class PackRows:
 
     def study(self, row: int) -> Study:
         """Decode one row."""
-        return row_study(self.pack, row, self.manifest)
+        return self.case(row)[0]
+
+    def case(self, row: int) -> Case:
+        """Decode one row, the task's own way where it has one."""
+        if self.read_row is not None:
+            return self.read_row(self.pack, row)
+        return row_study(self.pack, row, self.manifest), None
+
+    def cell(self, name: str, row: int) -> str:
+        """Return one cell of a column as text.
+
+        Raises
+        ------
+        DatasetError
+            When the pack has no such plain column.
+        """
+        column = self.pack.column(name)
+        if column is None or column.ndim != 1:
+            raise DatasetError(f"pack {self.pack.path.name!r} has no column {name[:64]!r}")
+        return self.pack.text(name, row)
 
 
 @dataclass(frozen=True)
@@ -105,9 +141,29 @@ class FileRows:
         """Read one file in a limited child process."""
         return self.files.study(row)
 
+    def case(self, row: int) -> Case:
+        """Read one file; nothing is pointed at."""
+        return self.files.study(row), None
 
-def open_source(path: Path, manifest: Manifest) -> StudySource:
+    def cell(self, name: str, row: int) -> str:
+        """Raise: a folder has no columns.
+
+        Raises
+        ------
+        DatasetError
+        """
+        raise DatasetError(f"a folder of images has no column {name[:64]!r}", remedy="only packs have columns")
+
+
+def open_source(path: Path, manifest: Manifest, *, read_row: ReadRow | None = None) -> StudySource:
     """Open a pack, a folder of images, or a single image.
+
+    Parameters
+    ----------
+    path : Path
+    manifest : Manifest
+    read_row : callable or None
+        The task's own way to read a pack's row, such as ``Plugin.row_reader``.
 
     Raises
     ------
@@ -118,4 +174,4 @@ def open_source(path: Path, manifest: Manifest) -> StudySource:
         return FileRows(read_folder(path), manifest)
     if not path.exists():
         raise DatasetError(f"there is no file or folder {path.name!r}", remedy="check the path after --dataset")
-    return PackRows(read_pack(path), manifest)
+    return PackRows(read_pack(path), manifest, read_row)

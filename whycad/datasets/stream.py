@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from whycad.datasets.source import RowInfo, StudySource
 from whycad.errors import DatasetError, WhyCadError
-from whycad.types import Study
+from whycad.types import Region, Study
 
 MAX_BATCH_BYTES = 256 << 20
 MAX_WORKERS = 4
@@ -25,18 +25,21 @@ class LoadedRow:
     row : int
     info : RowInfo
     study : Study or WhyCadError
+    region : Region or None
+        What is pointed at in it.
     """
 
     row: int
     info: RowInfo
     study: Study | WhyCadError
+    region: Region | None = None
 
 
 def load_row(source: StudySource, row: int) -> LoadedRow:
     """Read one row; a broken image becomes its error."""
     info = source.info(row)
     try:
-        return LoadedRow(row, info, source.study(row))
+        return LoadedRow(row, info, *source.case(row))
     except WhyCadError as error:
         return LoadedRow(row, info, error)
     except OSError as error:

@@ -2,12 +2,15 @@
 
 import csv
 import hashlib
+import json
 
 import numpy as np
 import pytest
 
 from whycad.cli import main
 from whycad.errors import PluginError
+from whycad.predictions_csv import columns
+from whycad.testing.plugins import TinyPlugin, write_plugin
 
 
 def predict(dataset, out, *more):
@@ -106,11 +109,11 @@ def test_a_failure_in_the_middle_leaves_what_was_there(tasks, pack, out, monkeyp
         calls.append(args)
         if len(calls) > 1:
             raise PluginError("the plugin died")
-        return predict_batch(*args, **kwargs)
+        return predict_cases(*args, **kwargs)
 
-    from whycad.pipeline import predict_batch
+    from whycad.batch import predict_cases
 
-    monkeypatch.setattr("whycad.pipeline.predict_batch", fail_later)
+    monkeypatch.setattr("whycad.batch.predict_cases", fail_later)
     out.write_text("old")
     assert predict(pack, out, "--batch", "2") == 1
     assert out.read_text() == "old"
@@ -119,9 +122,84 @@ def test_a_failure_in_the_middle_leaves_what_was_there(tasks, pack, out, monkeyp
 
 
 @pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (["sex=female"], "145"),
+        (["sex!=female", "split=val"], "23"),
+        (["SEX=female"], None),
+        (["sex=FEMALE", "age=50"], "1"),
+        (["sex="], "2"),
+    ],
+)
+def test_rows_can_be_chosen_by_their_columns(tasks, pack, out, capsys, where, expected):
+    status = predict(pack, out, *(part for condition in where for part in ("--where", condition)))
+    if expected is None:
+        assert status == 1
+        assert "has no column 'SEX'" in capsys.readouterr().err
+    else:
+        assert "".join(row["row"] for row in rows_of(out)) == expected
+
+
+def test_a_condition_that_is_none_is_a_usage_error(tasks, pack, out):
+    assert predict(pack, out, "--where", "sex") == 2
+
+
+def test_folders_have_no_columns_to_choose_by(tasks, out, tmp_path, jpegs, capsys):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "one.jpg").write_bytes(jpegs[0])
+    assert predict(tmp_path / "images", out, "--where", "sex=female") == 1
+    assert "has no column" in capsys.readouterr().err
+
+
+EXTRAS = """
+import numpy as np
+from whycad.errors import DatasetError
+from whycad.types import Concept, Evidence, Measurement, Region, Study
+
+def read_row(pack, row):
+    if row == 1:
+        raise DatasetError("this row has no spacing")
+    pixels = pack.image(row).astype(np.float32) / 255
+    return Study(pixels, "OT", f"{row:064x}", unit="rgb", spacing_mm=(0.5, 0.5)), Region((1.0 + row, 2.0))
+
+def evidence(study, inputs, outputs):
+    value = study.spacing_mm[0] * inputs.geometry.source_shape[0]
+    return Evidence((Measurement("height", value, "mm"),), (Concept("margin", "?", ("poor", "sharp"), (0.25, 0.75)),))
+"""
+PREPROCESS = """
+from whycad.testing.plugins import PREPROCESS as SOURCE
+exec(SOURCE.replace("{" "shape}", "(32, 40)").replace("def preprocess", "def resize"))
+
+def preprocess(study, region=None):
+    assert region.start == (1.0 + int(study.sha256, 16), 2.0)
+    return resize(study)
+"""
+
+
+def test_a_task_that_reads_rows_its_own_way_gets_its_points_and_evidence(tmp_path, monkeypatch, pack, out):
+    code = 'read_row = "extras:read_row"\nevidence = "extras:evidence"\n'
+    write_plugin(tmp_path / "own", TinyPlugin(files={"extras.py": EXTRAS}, code=code, preprocess=PREPROCESS))
+    monkeypatch.setenv("WHYCAD_PLUGINS", str(tmp_path / "own"))
+    assert predict(pack, out, "--evidence") == 0
+    rows = rows_of(out)
+    assert [row["error"] for row in rows[:3]] == ["", "this row has no spacing", ""]
+    assert json.loads(rows[0]["evidence"]) == {"measurements": {"height": 20.0}, "concepts": {"margin": 1.75}}
+    assert rows[1]["evidence"] == ""
+    assert predict(pack, out) == 0
+    assert {row["evidence"] for row in rows_of(out)} == {""}
+
+
+def test_further_columns_come_last(tasks, pack, out):
+    predict(pack, out)
+    head = out.read_text().splitlines()[0].split(",")
+    assert head == [*columns(["a", "b", "c"]), "ood", "evidence"]
+
+
+@pytest.mark.parametrize(
     ("more", "message"),
     [
         (["--split", "nothing"], "has no rows"),
+        (["--where", "sex=nobody"], "check --split and --where"),
         (["--device", "quantum"], "unknown device"),
         (["--out", "/nowhere/out.csv"], "cannot be written"),
         (["--dataset", "/nowhere"], "no file or folder"),

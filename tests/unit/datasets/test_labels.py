@@ -31,3 +31,8 @@ def manifest(repo):
 )
 def test_names_are_mapped(manifest, name, code):
     assert label_code(name, manifest) == code
+
+
+def test_a_negative_number_names_no_class(repo):
+    lung = load_manifest(repo / "plugins" / "lung_nodule")
+    assert [label_code(name, lung) for name in ("0", "1", "-1", " - 1")] == ["benign", "malignant", "", ""]

@@ -8,6 +8,7 @@ import pytest
 from whycad.datasets.source import open_source
 from whycad.errors import DatasetError, ImageError
 from whycad.manifest import load_manifest
+from whycad.types import Region, Study
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +81,51 @@ def test_every_pack_that_there_is_can_be_read(data_dir, manifest, name, ndim):
     last = source.rows()[-1]
     assert source.study(last).pixels.ndim == ndim
     assert source.info(last).group
+
+
+def test_runs_of_neighbours_are_groups_where_there_are_no_patients(write_pack, jpeg_arrays, manifest):
+    columns = {"block50": np.array(["run0", "run1"]), "label": np.array(["NV", "MEL"])}
+    source = open_source(write_pack(**jpeg_arrays(2, **columns)), manifest)
+    assert [(source.info(row).group, source.info(row).label) for row in (0, 1)] == [("run0", "nv"), ("run1", "mel")]
+    both = open_source(write_pack(**jpeg_arrays(2, patient=np.array(["p", "q"]), **columns)), manifest)
+    assert both.info(0).group == "p"
+
+
+@pytest.fixture(scope="module")
+def lung(manifest):
+    """The skin manifest with the codes of a task whose packs hold numbers."""
+    labels = tuple(
+        manifest.labels[0].model_copy(update={"code": code, "name": code}) for code in ("benign", "malignant")
+    )
+    audit = manifest.audit.model_copy(update={"label_map": {"0": "benign", "1": "malignant"}})
+    return manifest.model_copy(update={"labels": labels, "audit": audit})
+
+
+def test_numbers_mean_what_the_tasks_label_map_says_and_others_nothing(write_pack, jpeg_arrays, lung):
+    arrays = jpeg_arrays(3, label=np.array([0, 1, -1], np.int8), patient=np.array(["p", "p", "q"]))
+    source = open_source(write_pack(**arrays), lung)
+    assert [source.info(row).label for row in range(3)] == ["benign", "malignant", ""]
+    assert [source.info(row).group for row in range(3)] == ["p", "p", "q"]
+
+
+def test_a_tasks_own_reader_gives_study_and_point(write_pack, jpeg_arrays, manifest):
+    study = Study(np.zeros((4, 4), np.float32), "CT", "0" * 64, unit="HU")
+    seen = []
+
+    def read_row(pack, row):
+        seen.append((pack.path.name, row))
+        return study, Region((1.0, 2.0))
+
+    source = open_source(write_pack(**jpeg_arrays(2)), manifest, read_row=read_row)
+    assert source.case(1) == (study, Region((1.0, 2.0)))
+    assert source.study(0) is study
+    assert seen == [("pack.npz", 1), ("pack.npz", 0)]
+
+
+def test_cells_are_text_and_missing_columns_an_error(write_pack, jpeg_arrays, manifest):
+    arrays = jpeg_arrays(2, near=np.array([True, False]), fold=np.array([3, 4], np.int8), wide=np.zeros((2, 3)))
+    source = open_source(write_pack(**arrays), manifest)
+    assert [source.cell("near", 0), source.cell("fold", 1)] == ["True", "4"]
+    for name in ("wide", "nothing", "jpeg"):
+        with pytest.raises(DatasetError, match="has no column"):
+            source.cell(name, 0)

@@ -9,7 +9,7 @@ import pytest
 from whycad.datasets.source import RowInfo
 from whycad.datasets.stream import MAX_WORKERS, load_batches
 from whycad.errors import DatasetError
-from whycad.types import Study
+from whycad.types import Region, Study
 
 
 class Rows:
@@ -32,12 +32,16 @@ class Rows:
             raise self.bad[row]
         return Study(np.zeros((self.side, self.side), np.float32), "OT", str(row))
 
+    def case(self, row):
+        return self.study(row), Region((float(row), 0.0))
+
 
 @pytest.mark.parametrize(("n", "size", "expected"), [(7, 3, [3, 3, 1]), (6, 3, [3, 3]), (2, 5, [2])])
 def test_rows_come_in_order_in_batches(n, size, expected):
     batches = list(load_batches(Rows(n), range(n), size))
     assert [len(batch) for batch in batches] == expected
     assert [item.row for batch in batches for item in batch] == list(range(n))
+    assert [item.region for batch in batches for item in batch] == [Region((float(row), 0.0)) for row in range(n)]
 
 
 def test_a_failing_row_is_its_error_in_its_place():

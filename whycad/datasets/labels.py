@@ -6,8 +6,6 @@ import re
 
 from whycad.manifest import Manifest
 
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
-
 _NEGATIVE = re.compile(r"\s*-\s*\d")
 
 
@@ -29,6 +27,4 @@ def _codes(manifest: Manifest) -> dict[str, str]:
 
 
 def _plain(name: str) -> str:
-    if _NUMBER.fullmatch(name.strip()):
-        return name.strip()
     return re.sub(r"[\s_-]+", " ", name).strip().casefold()

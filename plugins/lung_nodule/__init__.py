@@ -1,0 +1,1 @@
+"""Lung nodules on CT: suspicion of malignancy, radiologists' descriptors, outline."""

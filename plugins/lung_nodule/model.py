@@ -1,0 +1,192 @@
+"""The nodule network: one 2-D encoder for three views and two scales, with several heads.
+
+Views are averaged over those that are known, so that one network reads a single key slice and a
+volume (multi-view, Setio 2016; multi-scale, Shen 2015). The outline, an output of its own, steers
+a second pooling, and radiologists' descriptors are predicted from the same features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the customary name
+
+from plugins.lung_nodule.concepts import head_widths
+from plugins.lung_nodule.grid import KNOWN_ABOVE
+from plugins.lung_nodule.placing import place
+from plugins.lung_nodule.views import N_SCALES, join_scales, planes_of, scales_of
+
+N_CLASSES = 2
+N_POOLINGS = 3
+POOL = 4
+PLANES_PER_PASS = 64
+
+
+@dataclass(frozen=True)
+class NetConfig:
+    """Widths and depths of the three stages, and the dropout before the heads."""
+
+    stem: int = 16
+    widths: tuple[int, int, int] = (32, 64, 96)
+    blocks: tuple[int, int, int] = (1, 1, 2)
+    dropout: float = 0.3
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with a shortcut (He 2016)."""
+
+    def __init__(self, n_in: int, n_out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(n_out)
+        self.conv2 = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(n_out)
+        self.act1 = nn.ReLU(inplace=False)
+        self.act2 = nn.ReLU(inplace=False)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or n_in != n_out:
+            self.shortcut = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(n, n_in, H, W)`` to ``(n, n_out, H / stride, W / stride)``."""
+        out = self.act1(self.bn1(self.conv1(x)))
+        return torch.as_tensor(self.act2(self.bn2(self.conv2(out)) + self.shortcut(x)))
+
+
+def _stage(n_in: int, n_out: int, n_blocks: int, stride: int = 2) -> nn.Sequential:
+    first = ResidualBlock(n_in, n_out, stride)
+    return nn.Sequential(first, *(ResidualBlock(n_out, n_out, 1) for _ in range(n_blocks - 1)))
+
+
+def pooling_weights(outline: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return weights ``(n, 1, 12, 12)`` that add up to 1: the whole plane, inside an outline, around it.
+
+    Parameters
+    ----------
+    outline : Tensor (n, 48, 48)
+        Logits.
+    """
+    inside = F.avg_pool2d(torch.sigmoid(outline)[:, None], POOL)
+    around = F.max_pool2d(inside, 3, 1, 1) - inside
+    return tuple(w / w.sum(dim=(2, 3), keepdim=True) for w in (torch.ones_like(inside), inside + 1e-3, around + 1e-3))  # type: ignore[return-value]
+
+
+class Outline(nn.Module):
+    """Outline logits ``(n, 48, 48)`` from the features of all three stages."""
+
+    def __init__(self, widths: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.middle = nn.Conv2d(widths[1], 16, 1)
+        self.deep = nn.Conv2d(widths[2], 16, 1)
+        self.mix = nn.Conv2d(widths[0] + 32, 24, 3, 1, 1, bias=False)
+        self.norm = nn.BatchNorm2d(24)
+        self.act = nn.ReLU()
+        self.out = nn.Conv2d(24, 4, 1)
+
+    def forward(self, shallow: Tensor, middle: Tensor, deep: Tensor) -> Tensor:
+        """Join maps of 24, 12 and 12 cells a side."""
+        size = shallow.shape[-2:]
+        grown = [
+            F.interpolate(layer(maps), size, mode="bilinear", align_corners=False)
+            for layer, maps in ((self.middle, middle), (self.deep, deep))
+        ]
+        mixed = self.act(self.norm(self.mix(torch.cat([shallow, *grown], dim=1))))
+        return F.pixel_shuffle(self.out(mixed), 2)[:, 0]
+
+
+class NoduleNet(nn.Module):
+    """Suspicion of malignancy with descriptors and an outline.
+
+    ``forward`` gives the class logits ``(n, 2)`` alone, so that explanation methods see an
+    ordinary classifier. The heads are linear in ``evidence``, maps on a coarse grid of the patch,
+    so that a class activation map of them adds up to the output (Zhou 2016).
+    """
+
+    def __init__(self, config: NetConfig | None = None) -> None:
+        super().__init__()
+        config = config or NetConfig()
+        w, b = config.widths, config.blocks
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, config.stem, 3, 1, 1, bias=False), nn.BatchNorm2d(config.stem), nn.ReLU()
+        )
+        self.layer1 = _stage(config.stem, w[0], b[0])
+        self.layer2 = _stage(w[0], w[1], b[1])
+        self.layer3 = _stage(w[1], w[2], b[2], stride=1)
+        self.outline = Outline(w)
+        self.evidence = nn.Identity()
+        self.dropout = nn.Dropout(config.dropout)
+        self.n_features = N_POOLINGS * N_SCALES * w[2]
+        self.head = nn.Linear(self.n_features, N_CLASSES)
+        self.descriptors = nn.ModuleDict({name: nn.Linear(self.n_features, k) for name, k in head_widths().items()})
+
+    def encode(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode planes at both scales.
+
+        Parameters
+        ----------
+        planes : Tensor (m, 96, 96)
+
+        Returns
+        -------
+        maps : Tensor (2, m, 3 c, 12, 12)
+            Their sum over cells is the pooled features: the mean over the plane, inside the outline
+            and in the ring around it.
+        outline : Tensor (2, m, 48, 48)
+            Logits.
+        """
+        scales = scales_of(planes)
+        shallow = self.layer1(self.stem(scales.flatten(0, 1)))
+        middle = self.layer2(shallow)
+        deep = self.layer3(middle)
+        outline = self.outline(shallow, middle, deep)
+        maps = torch.cat([deep * weight.to(deep.dtype) for weight in pooling_weights(outline.float())], dim=1)
+        return maps.unflatten(0, scales.shape[:2]), outline.unflatten(0, scales.shape[:2])
+
+    def heads(self, features: Tensor) -> dict[str, Tensor]:
+        """Give logits by head: ``malignancy`` ``(n, 2)`` and every descriptor ``(n, levels)``."""
+        dropped = self.dropout(features)
+        return {"malignancy": self.head(dropped), **{k: layer(dropped) for k, layer in self.descriptors.items()}}
+
+    def forward_planes(self, planes: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Give logits by head and outline logits ``(2, n, 48, 48)`` of single planes ``(n, 96, 96)``."""
+        maps, outline = self.encode(planes)
+        return self.heads(maps.sum(dim=(3, 4)).transpose(0, 1).flatten(1)), outline
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Map patches ``(n, 1, 17, 96, 96)`` to features ``(n, 6 c)``, the mean over known views."""
+        planes, weights = planes_of(x[:, 0])
+        maps = self.encode(planes.flatten(0, 1))[0].unflatten(1, planes.shape[:2])
+        placed = self.evidence(place(maps * weights[None, :, :, None, None, None]))
+        return torch.as_tensor(placed.flatten(2).sum(dim=2))
+
+    def forward_with_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Give class logits ``(n, 2)`` and features ``(n, 6 c)`` in one pass."""
+        features = self.forward_features(x)
+        return self.head(self.dropout(features)), features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give class logits ``(n, 2)``."""
+        return self.forward_with_features(x)[0]
+
+    def forward_evidence(self, x: Tensor) -> dict[str, Tensor]:
+        """Give descriptors as distributions ``(n, levels)`` and the nodule's mask ``(n, 17, 96, 96)``, 0..1."""
+        found = self.heads(self.forward_features(x))
+        del found["malignancy"]
+        return {**{name: logits.softmax(dim=1) for name, logits in found.items()}, "mask": self.masks(x[:, 0])}
+
+    def masks(self, patch: Tensor) -> Tensor:
+        """Outline the nodule on every axial plane that is known, ``(n, 17, 96, 96)``; 0 elsewhere."""
+        known = patch > KNOWN_ABOVE
+        where = known.flatten(2).any(dim=2)
+        found = torch.zeros_like(patch)
+        if bool(where.any()):
+            parts = torch.split(patch[where], PLANES_PER_PASS)
+            found[where] = torch.cat([join_scales(torch.sigmoid(self.encode(part)[1].float())) for part in parts])
+        return found * known
+
+
+def build_model() -> NoduleNet:
+    """Build one untrained member; the core loads its weights."""
+    return NoduleNet()

@@ -1,0 +1,76 @@
+"""Puts the feature maps of views and scales where they lie in the patch, keeping their sums.
+
+The coarse grid has 5 x 12 x 12 cells of about 4.1 x 4.8 x 4.8 mm over the patch.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plugins.lung_nodule.grid import SHAPE, SPACING_MM
+
+CELLS = (5, 12, 12)
+MAP_SIDE = 12
+_EXTENT_MM = tuple(side * step for side, step in zip(SHAPE, SPACING_MM, strict=True))
+
+
+def spread_matrix(n_from: int, from_mm: float, n_to: int, to_mm: float) -> np.ndarray:
+    """Share cells of one axis among those of another with the same centre, ``(n_from, n_to)``; rows add up to 1.
+
+    What reaches beyond the other axis goes to its end cells.
+    """
+    starts = np.linspace(-from_mm / 2, from_mm / 2, n_from + 1)
+    edges = np.linspace(-to_mm / 2, to_mm / 2, n_to + 1)
+    edges[0], edges[-1] = -np.inf, np.inf
+    low = np.maximum(starts[:-1, None], edges[None, :-1])
+    high = np.minimum(starts[1:, None], edges[None, 1:])
+    return np.asarray(np.clip(high - low, 0, None) / (from_mm / n_from))
+
+
+@lru_cache(maxsize=1)
+def _spreads() -> tuple[tuple[Tensor, Tensor], ...]:
+    """Return per scale (fine, coarse) how map cells share the patch's slices and its columns."""
+    found = []
+    for extent in (_EXTENT_MM[1] / 2, _EXTENT_MM[1]):
+        pair = (
+            spread_matrix(MAP_SIDE, extent, CELLS[0], _EXTENT_MM[0]),
+            spread_matrix(MAP_SIDE, extent, CELLS[1], _EXTENT_MM[1]),
+        )
+        found.append(tuple(torch.from_numpy(m.astype(np.float32)) for m in pair))
+    return tuple((a, b) for a, b in found)
+
+
+def _middle(n: int) -> Tensor:
+    weights = torch.zeros(n)
+    weights[(n - 1) // 2 : n // 2 + 1] = 1.0
+    return weights / weights.sum()
+
+
+def place(maps: Tensor) -> Tensor:
+    """Place maps of both scales and all views on the coarse grid.
+
+    Parameters
+    ----------
+    maps : Tensor (2, n, v, c, 12, 12)
+        v = 1 (axial) or 3 (axial, coronal, sagittal).
+
+    Returns
+    -------
+    Tensor (n, 2 c, 5, 12, 12)
+        Fine channels, then coarse ones; the sum over cells is the sum over views and map cells.
+    """
+    return torch.cat([_place_scale(part, index) for index, part in enumerate(maps)], dim=1)
+
+
+def _place_scale(maps: Tensor, scale: int) -> Tensor:
+    along, across = (matrix.to(maps) for matrix in _spreads()[scale])
+    middle_z, middle_xy = _middle(CELLS[0]).to(maps), _middle(CELLS[1]).to(maps)
+    placed = torch.einsum("ncij,iy,jx,z->nczyx", maps[:, 0], across, across, middle_z)
+    if maps.shape[1] > 1:
+        placed = placed + torch.einsum("ncij,iz,jx,y->nczyx", maps[:, 1], along, across, middle_xy)
+        placed = placed + torch.einsum("ncij,iz,jy,x->nczyx", maps[:, 2], along, across, middle_xy)
+    return placed

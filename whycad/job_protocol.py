@@ -75,11 +75,13 @@ def request_to_json(request: AnalysisRequest) -> JsonObject:
 
 def request_from_json(body: JsonObject) -> AnalysisRequest:
     """Rebuild a request; the inverse of ``request_to_json``."""
-    region = body["region"]
-    if region is not None:
-        stop = region["stop"]
-        region = Region(tuple(region["start"]), None if stop is None else tuple(stop))
-    return AnalysisRequest(**{**body, "explain": tuple(body["explain"]), "region": region})
+    return AnalysisRequest(**{**body, "explain": tuple(body["explain"]), "region": _region(body["region"])})
+
+
+def _region(body: JsonObject | None) -> Region | None:
+    if body is None:
+        return None
+    return Region(tuple(body["start"]), None if body["stop"] is None else tuple(body["stop"]))
 
 
 def error_to_json(error: WhyCadError) -> JsonObject:
@@ -136,7 +138,7 @@ def load_study(folder: Path) -> Study:
 
 
 def save_cases(cases: Sequence[PhantomCase], folder: Path) -> None:
-    """Write simulated cases to numbered sub-folders.
+    """Write simulated or real sample cases to numbered sub-folders.
 
     Raises
     ------
@@ -147,11 +149,13 @@ def save_cases(cases: Sequence[PhantomCase], folder: Path) -> None:
         place = folder / f"{number:03d}"
         save_study(case.study, place)
         words = {"label": case.label, "name": case.name, "description": case.description}
+        place_of = {"region": None if case.region is None else asdict(case.region)}
         try:
             np.save(place / "mask.npy", np.asarray(case.mask, dtype=bool), allow_pickle=False)
-            (place / "case.json").write_text(json.dumps({**words, "artefacts": list(case.artefacts)}), encoding="utf-8")
+            body = {**words, **place_of, "artefacts": list(case.artefacts)}
+            (place / "case.json").write_text(json.dumps(body), encoding="utf-8")
         except OSError as error:
-            raise StoreError(f"a simulated case cannot be handed over ({type(error).__name__})") from error
+            raise StoreError(f"a sample case cannot be handed over ({type(error).__name__})") from error
 
 
 def load_cases(folder: Path) -> tuple[PhantomCase, ...]:
@@ -170,7 +174,7 @@ def _cases(folder: Path) -> Iterator[PhantomCase]:
         try:
             words = json.loads((place / "case.json").read_text(encoding="utf-8"))
             mask = np.load(place / "mask.npy", allow_pickle=False).astype(bool)
-            words["artefacts"] = tuple(words["artefacts"])
+            words["artefacts"], words["region"] = tuple(words["artefacts"]), _region(words["region"])
             yield PhantomCase(study=load_study(place), mask=mask, **words)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"a simulated case cannot be read back ({type(error).__name__})") from error
+            raise StoreError(f"a sample case cannot be read back ({type(error).__name__})") from error

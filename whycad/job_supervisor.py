@@ -170,7 +170,7 @@ class Supervisor(threading.Thread):
         return False
 
     def _finish(self, job: Job, message: JsonObject) -> None:
-        if job.message["kind"] == "samples":
+        if job.message["kind"] in ("samples", "pack_cases"):
             job.samples = load_cases(job.folder / _name(message))
         else:
             job.result = self._load(job, message)

@@ -84,7 +84,7 @@ class JobStatus:
     result : AnalysisResult or None
         Of a finished analysis.
     samples : tuple of PhantomCase
-        Of a finished job that made samples.
+        Of a finished job that made or chose sample cases.
     error : WhyCadError or None
         Why it failed.
     """
@@ -194,6 +194,17 @@ class JobQueue:
             As ``submit``; a plugin need not be trained for this.
         """
         return self._submit(self.registry.get(plugin_id, untrained=True), {"kind": "samples"}, owner, None)
+
+    def submit_pack_cases(self, plugin_id: str, data: Path, owner: str) -> str:
+        """Queue a choice of real ``val`` cases from a folder of packs; ``JobStatus.samples`` will hold them.
+
+        Raises
+        ------
+        PluginError, JobError
+            As ``submit_samples``.
+        """
+        message: JsonObject = {"kind": "pack_cases", "data": str(data.resolve())}
+        return self._submit(self.registry.get(plugin_id, untrained=True), message, owner, None)
 
     def status(self, job_id: str, owner: str) -> JobStatus:
         """Say how a job stands. A finished job is dropped some time after it was first fetched.

@@ -177,6 +177,11 @@ def run_job(message: JsonObject, run: JobRun, pool: ModelPool, device: torch.dev
         if message["kind"] == "samples":
             save_cases(plugin.phantom(), run.folder / "result")
             run.finish("result")
+        elif message["kind"] == "pack_cases":
+            from whycad.datasets.sampling import choose_cases
+
+            save_cases(choose_cases(Path(message["data"]), plugin), run.folder / "result")
+            run.finish("result")
         else:
             _analyse(message, plugin, run, pool, device)
     except WhyCadError as error:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from whycad.errors import ImageError
-from whycad.types import MetadataValue, Study
+from whycad.types import MetadataValue, Region, Study
 
 BoolArray = NDArray[np.bool_]
 
@@ -38,6 +38,8 @@ class PhantomCase:
         One sentence: what is to be seen.
     artefacts : tuple of str
         Kinds of artefact in the image, in the manifest's words.
+    region : Region or None
+        Where a reader would point, for tasks that need to be told.
     """
 
     study: Study
@@ -46,6 +48,7 @@ class PhantomCase:
     name: str
     description: str
     artefacts: tuple[str, ...] = ()
+    region: Region | None = None
 
 
 class DeferredCase(PhantomCase):
@@ -56,7 +59,7 @@ class DeferredCase(PhantomCase):
     render : callable
         Gives the whole case; called at most once unless two threads ask at the same time,
         in which case both get equal images.
-    label, name, description, artefacts
+    label, name, description, artefacts, region
         As in `PhantomCase`; they are known without rendering and win over the rendered case's.
     """
 
@@ -70,8 +73,10 @@ class DeferredCase(PhantomCase):
         name: str,
         description: str,
         artefacts: tuple[str, ...] = (),
+        region: Region | None = None,
     ) -> None:
-        known = {"label": label, "name": name, "description": description, "artefacts": artefacts}
+        words = {"label": label, "name": name, "description": description}
+        known = {**words, "artefacts": artefacts, "region": region}
         for key, value in {"_render": render, **known}.items():
             object.__setattr__(self, key, value)
 

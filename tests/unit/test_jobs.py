@@ -39,15 +39,16 @@ REQUEST = AnalysisRequest()
 BEFORE_RESIZE = "    height, width"
 CANARY = "CANARY^PATIENT"
 PHANTOM = """
-from types import SimpleNamespace
 import numpy as np
+from whycad.phantom import PhantomCase
 from whycad.testing.plugins import make_study
+from whycad.types import Region
 
 def sample_cases():
     study = make_study()
     mask = np.zeros(study.spatial_shape, bool)
     mask[3:5, 4] = True
-    return [SimpleNamespace(study=study, mask=mask, label="a", name="One", description="A blob.", artefacts=("ink",))]
+    return [PhantomCase(study, mask, "a", "One", "A blob.", ("ink",), Region((3.0, 4.0)))]
 """
 
 
@@ -142,7 +143,15 @@ class TestGood:
         (case,) = status.samples
         assert (case.label, case.name, case.artefacts) == ("a", "One", ("ink",))
         assert case.mask.sum() == 2
+        assert case.region == Region((3.0, 4.0))
         np.testing.assert_array_equal(case.study.pixels, make_study().pixels)
+
+    def test_real_cases_are_chosen_in_the_worker(self, queue: JobQueue, tmp_path: Path) -> None:
+        images = np.random.default_rng(0).integers(0, 255, (6, 40, 50, 3), dtype=np.uint8)
+        np.savez(tmp_path / "p.npz", images=images, label=np.array(["a", "b"] * 3), split=np.array(["val"] * 6))
+        status = queue.wait(queue.submit_pack_cases("tiny", tmp_path, ME), ME, 120)
+        assert sorted(case.label for case in status.samples) == ["a"] * 3 + ["b"] * 3
+        assert not any(case.study.simulated for case in status.samples)
 
     def test_prints_of_a_plugin_do_not_reach_the_protocol(self, queue: JobQueue) -> None:
         assert run(queue, "loud").error is None

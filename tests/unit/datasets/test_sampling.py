@@ -19,7 +19,7 @@ from whycad.types import Region, Study
 
 
 def read_row(pack, row):
-    if row == 3:
+    if pack.path.stem == "odd" and row == 3:
         raise ValueError("broken")
     return Study(pack.image(row).astype(np.float32) / 255, "OT", f"{row:064x}"), Region((5.0, 6.0))
 """
@@ -49,9 +49,9 @@ def test_cases_come_with_region_and_label_the_same_every_time(plugin: Plugin, tm
 
 
 def test_rows_that_cannot_be_read_are_left_out(plugin: Plugin, tmp_path: Path) -> None:
-    write_pack(tmp_path / "data" / "eyes.npz", ["a", "b"] * 3)
+    write_pack(tmp_path / "data" / "odd.npz", ["a", "b"] * 3)
     names = {case.name for case in choose_cases(tmp_path / "data", plugin)}
-    assert names == {f"eyes {row}" for row in (0, 1, 2, 4, 5)}
+    assert names == {f"odd {row}" for row in (0, 1, 2, 4, 5)}
 
 
 @pytest.mark.parametrize("labels", [["a", "a"], ["a", "b", "c"], ["x", "y"]])

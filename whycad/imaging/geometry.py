@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, sparse
 
 from whycad.errors import GeometryError
-from whycad.types import FloatArray, Geometry
+from whycad.types import FloatArray, Geometry, Study
 
 Padding = Literal["edge", "reflect"]
 
@@ -126,6 +126,82 @@ def map_to_source(values: FloatArray, geometry: Geometry) -> FloatArray:
         inside = sparse.diags_array(((centres >= -0.5) & (centres <= n - 0.5)).astype(np.float32))
         result = _apply_along(inside @ _triangle_weights(centres, abs(step), n, (0, n), "edge"), result, axis)
     return np.ascontiguousarray(result, dtype=np.float32)
+
+
+def to_patient_mm(study: Study, index: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map pixel coordinates to the patient's coordinates.
+
+    Parameters
+    ----------
+    study : Study
+        With spacing, orientation and position.
+    index : ndarray (n, d)
+        ``(row, column)`` of an image or ``(slice, row, column)`` of a volume; fractions are allowed.
+
+    Returns
+    -------
+    ndarray of float64 (n, 3)
+        x (to the patient's left), y (to the back), z (to the head), in mm.
+
+    Raises
+    ------
+    GeometryError
+        When the study does not say where it lies, or the coordinates are of another dimension.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1.
+    """
+    axes, origin = _patient_axes(study)
+    return np.asarray(origin + _points(index, len(axes)) @ axes)
+
+
+def from_patient_mm(study: Study, mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map the patient's coordinates to pixel coordinates, as the inverse of ``to_patient_mm``.
+
+    Parameters
+    ----------
+    study : Study
+        With spacing, orientation and position.
+    mm : ndarray (n, 3)
+        x, y, z in mm.
+
+    Returns
+    -------
+    ndarray of float64 (n, d)
+        ``(slice, row, column)``, or ``(row, column)`` of the point's foot on an image's plane; points
+        outside of the study have coordinates outside of its shape.
+
+    Raises
+    ------
+    GeometryError
+        When the study does not say where it lies, or the coordinates are no triples.
+    """
+    axes, origin = _patient_axes(study)
+    away = _points(mm, 3) - origin
+    # The axes are at right angles but for the rounding of the file, so this is an inverse, not a fit.
+    return np.asarray(away @ np.linalg.pinv(axes))
+
+
+def _patient_axes(study: Study) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return steps in mm per index (d, 3), one row per array axis, and the place of index 0."""
+    spacing, orientation, position = study.spacing_mm, study.orientation, study.position_mm
+    if spacing is None or orientation is None or position is None or study.metadata.get("spacing_is_relative"):
+        raise GeometryError(
+            "The image does not say where it lies in the patient: spacing, orientation or position is missing",
+            remedy="point at pixels instead of millimetres",
+        )
+    along_rows, along_columns = np.asarray(orientation[:3]), np.asarray(orientation[3:])
+    normal = np.cross(along_rows, along_columns)
+    directions = np.stack([normal / np.linalg.norm(normal), along_columns, along_rows])[-len(spacing) :]
+    return directions * np.asarray(spacing)[:, None], np.asarray(position, dtype=np.float64)
+
+
+def _points(values: NDArray[np.float64], d: int) -> NDArray[np.float64]:
+    points = np.asarray(values, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != d or not np.isfinite(points).all():
+        raise GeometryError(f"geometry: points of this study are rows of {d} finite numbers")
+    return points
 
 
 def _is_axis_aligned(geometry: Geometry) -> bool:

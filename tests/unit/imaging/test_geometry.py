@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from whycad.errors import GeometryError
-from whycad.imaging.geometry import map_to_source, resize_geometry, sample_to_model
-from whycad.types import Geometry
+from whycad.imaging.geometry import from_patient_mm, map_to_source, resize_geometry, sample_to_model, to_patient_mm
+from whycad.types import Geometry, Study
 
 sides = st.integers(8, 90)
 shapes = st.tuples(sides, sides)
@@ -174,3 +175,83 @@ def test_wrong_grids_are_refused():
 def test_importing_it_does_not_import_torch():
     code = "import sys, whycad.imaging.geometry; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def turned(a: float, b: float, c: float) -> np.ndarray:
+    """Any rotation, from Euler angles."""
+    ca, sa, cb, sb, cc, sc = np.cos(a), np.sin(a), np.cos(b), np.sin(b), np.cos(c), np.sin(c)
+    about_z = np.array([[ca, -sa, 0], [sa, ca, 0], [0, 0, 1]])
+    about_x = np.array([[1, 0, 0], [0, cb, -sb], [0, sb, cb]])
+    return about_z @ about_x @ np.array([[cc, -sc, 0], [sc, cc, 0], [0, 0, 1]])
+
+
+angles = st.floats(-3.2, 3.2)
+lengths = st.floats(0.05, 9.0)
+placed = st.builds(
+    lambda a, b, c, spacing, place: Study(
+        pixels=np.zeros((2,) * len(spacing), np.float32),
+        modality="CT",
+        sha256="",
+        unit="HU",
+        spacing_mm=spacing,
+        # As a file has them: six decimals.
+        orientation=tuple(np.round(turned(a, b, c)[:, :2].T.ravel(), 6)),
+        position_mm=place,
+    ),
+    angles,
+    angles,
+    angles,
+    st.tuples(lengths, lengths) | st.tuples(lengths, lengths, lengths),
+    st.tuples(*[st.floats(-2000, 2000)] * 3),
+)
+
+
+@quick
+@given(placed, st.lists(st.tuples(*[st.floats(-100, 700)] * 3), min_size=1, max_size=4))
+def test_points_return_from_the_patient(study, points):
+    index = np.array(points)[:, -len(study.spacing_mm) :]
+    mm = to_patient_mm(study, index)
+    assert mm.shape == (len(points), 3)
+    np.testing.assert_allclose(from_patient_mm(study, mm), index, atol=1e-6)
+
+
+@quick
+@given(placed, st.integers(0, 2), st.floats(0.5, 300))
+def test_a_step_along_an_axis_is_as_long_as_the_spacing_says(study, axis, steps):
+    d = len(study.spacing_mm)
+    axis %= d
+    ends = np.zeros((2, d))
+    ends[1, axis] = steps
+    first, last = to_patient_mm(study, ends)
+    np.testing.assert_allclose(first, study.position_mm)
+    assert np.linalg.norm(last - first) == pytest.approx(steps * study.spacing_mm[axis], rel=1e-5)
+
+
+def test_axial_images_point_to_the_left_the_back_and_the_head():
+    study = Study(
+        np.zeros((3, 4, 5), np.float32), "CT", "", "HU", (2.5, 0.7, 0.8), None, (1, 0, 0, 0, 1, 0), (10, 20, 30)
+    )
+    np.testing.assert_allclose(to_patient_mm(study, np.array([[2, 3, 4]])), [[10 + 3.2, 20 + 2.1, 35]])
+
+
+def test_a_coronal_image_has_rows_from_the_head_down():
+    study = Study(np.zeros((4, 5), np.float32), "MR", "", "stored", (2, 1), None, (1, 0, 0, 0, 0, -1), (0, 50, 100))
+    np.testing.assert_allclose(to_patient_mm(study, np.array([[3.0, 4.0]])), [[4, 50, 94]])
+    # A point in front of the plane has its foot on it.
+    np.testing.assert_allclose(from_patient_mm(study, np.array([[4.0, 0.0, 94.0]])), [[3, 4]])
+
+
+@pytest.mark.parametrize("missing", ["spacing_mm", "orientation", "position_mm"])
+def test_a_study_without_a_place_cannot_be_measured_in(missing):
+    study = Study(np.zeros((4, 5), np.float32), "CT", "", "HU", (1, 1), None, (1, 0, 0, 0, 1, 0), (0, 0, 0))
+    with pytest.raises(GeometryError, match="does not say where it lies"):
+        to_patient_mm(replace(study, **{missing: None}), np.zeros((1, 2)))
+    with pytest.raises(GeometryError, match="does not say where it lies"):
+        from_patient_mm(replace(study, metadata={"spacing_is_relative": True}), np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("points", [np.zeros(2), np.zeros((1, 3)), np.array([[np.nan, 0.0]])], ids=["1-D", "3", "nan"])
+def test_points_of_another_dimension_are_refused(points):
+    study = Study(np.zeros((4, 5), np.float32), "CT", "", "HU", (1, 1), None, (1, 0, 0, 0, 1, 0), (0, 0, 0))
+    with pytest.raises(GeometryError, match="rows of 2 finite numbers"):
+        to_patient_mm(study, points)

@@ -133,11 +133,15 @@ class FeatureSpace(_Frozen):
         return np.asarray(np.sqrt(np.clip(2.0 - 2.0 * nearness, 0, None)).mean(axis=1))
 
     def _to_classes(self, white: FloatArray) -> FloatArray:
-        """Return the squared distance to the nearest class less that to the middle of all (Ren 2021)."""
+        """Return the distance to the nearest class relative to that to the middle of all (Ren 2021).
+
+        The difference of squares, its root taken so that it grows like the other distances.
+        """
         spread = self.class_whiten.array
         apart = white[:, None] - self.class_means.array[None]
         to_class = np.sum((apart @ spread.T) ** 2, axis=2).min(axis=1)
-        return np.asarray(to_class - np.sum(white**2, axis=1))
+        relative = to_class - np.sum(white**2, axis=1)
+        return np.asarray(np.sign(relative) * np.sqrt(np.abs(relative)))
 
 
 class Tail(_Frozen):

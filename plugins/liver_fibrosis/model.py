@@ -52,16 +52,18 @@ class ResidualBlock(nn.Module):
         return torch.as_tensor(self.act2(self.bn2(self.conv2(out)) + self.shortcut(x)))
 
 
-def stage_log_probabilities(answers: Tensor) -> Tensor:
-    """Turn logits of "beyond stage k, given beyond k - 1" ``(n, 4)`` into log P(stage) ``(n, 5)``.
+def stage_logits(answers: Tensor) -> Tensor:
+    """Turn logits of "beyond stage k, given beyond k - 1" ``(n, 4)`` into logits of the stages ``(n, 5)``.
 
-    The cross-entropy of the result is the sum of CORN's conditional losses.
+    They are log P(stage), whose cross-entropy is the sum of CORN's conditional losses, plus the
+    mean size of the answers: that leaves the probabilities as they are and gives the logits an
+    energy that says how decided the answers were.
     """
-    beyond = F.logsigmoid(answers.float())
-    stays = F.logsigmoid(-answers.float())
-    reached = torch.cumsum(beyond, dim=1)
+    answers = answers.float()
+    reached = torch.cumsum(F.logsigmoid(answers), dim=1)
     zero = torch.zeros_like(reached[:, :1])
-    return torch.cat([zero, reached], dim=1) + torch.cat([stays, zero], dim=1)
+    logs = torch.cat([zero, reached], dim=1) + torch.cat([F.logsigmoid(-answers), zero], dim=1)
+    return logs + answers.abs().mean(dim=1, keepdim=True)
 
 
 def pool_inside(maps: Tensor, weights: Tensor) -> Tensor:
@@ -74,7 +76,7 @@ def pool_inside(maps: Tensor, weights: Tensor) -> Tensor:
 class StageNet(nn.Module):
     """Stage, signs and organs of one slice.
 
-    ``forward`` gives log P(stage) ``(n, 5)``, which serve as logits; ``forward_evidence`` gives
+    ``forward`` gives the stages' logits ``(n, 5)``; ``forward_evidence`` gives
     organs and graded signs as probabilities; ``forward_all`` gives everything that is trained.
     """
 
@@ -114,24 +116,35 @@ class StageNet(nn.Module):
         return self._encode(x)[0]
 
     def forward_with_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Give log P(stage) ``(n, 5)`` and penultimate features ``(n, 128)`` in one pass."""
+        """Give the stages' logits ``(n, 5)`` and penultimate features ``(n, 128)`` in one pass."""
         features = self.forward_features(x)
-        return stage_log_probabilities(self.head(self.dropout(features))), features
+        return stage_logits(self.head(self.dropout(features))), features
 
     def forward_all(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Give log P(stage) ``(n, 5)``, organ logits ``(n, 2, H / 4, W / 4)``, sign logits ``(n, 8, 3)``, signs ``(n, 8)``."""
+        """Give everything that is trained.
+
+        Returns
+        -------
+        (Tensor, Tensor, Tensor, Tensor)
+            Logits of the stages ``(n, 5)``, of the organs ``(n, 2, H / 4, W / 4)`` and of the signs'
+            levels ``(n, 8, 3)``, and the signs' standardised values ``(n, 8)``.
+        """
         features, organs = self._encode(x)
         dropped = self.dropout(features)
         levels = self.signs(dropped).view(-1, len(SIGN_NAMES), N_LEVELS)
-        return stage_log_probabilities(self.head(dropped)), organs, levels, self.values(dropped)
+        return stage_logits(self.head(dropped)), organs, levels, self.values(dropped)
 
     def forward_evidence(self, x: Tensor) -> dict[str, Tensor]:
-        """Give probabilities of the organs ``(n, 2, H / 4, W / 4)`` and of the signs' levels ``(n, 8, 3)``."""
-        _, organs, levels, _ = self.forward_all(x)
-        return {"organs": torch.sigmoid(organs), "signs": torch.softmax(levels, dim=-1)}
+        """Give probabilities of organs ``(n, 2, H / 4, W / 4)``, signs' levels ``(n, 8, 3)`` and stages ``(n, 5)``."""
+        logits, organs, levels, _ = self.forward_all(x)
+        return {
+            "organs": torch.sigmoid(organs.float()),
+            "signs": torch.softmax(levels.float(), dim=-1),
+            "stages": torch.softmax(logits.float(), dim=-1),
+        }
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give log P(stage) ``(n, 5)``."""
+        """Give the stages' logits ``(n, 5)``."""
         return self.forward_with_features(x)[0]
 
 

@@ -140,19 +140,19 @@ def _parenchyma(rng: np.random.Generator, anatomy: Anatomy, amplitude: float) ->
     return np.asarray(1 - np.float32(amplitude) * lines, np.float32)
 
 
-def _realised(
-    signal: FloatArray, anatomy: Anatomy, masks: Mapping[str, NDArray[np.bool_]]
-) -> dict[str, float]:
+def _realised(signal: FloatArray, anatomy: Anatomy, masks: Mapping[str, NDArray[np.bool_]]) -> dict[str, float]:
     """Return what the drawn signs became, before coil, noise and blur."""
     body = float(masks["body"].sum())
     away = np.minimum(anatomy.outlines["vessels"], anatomy.outlines["fissure"]) > 2.5
-    solid = mask_of(anatomy.outlines["liver"] + np.float32(4.0)) & away
-    spleen = mask_of(anatomy.outlines["spleen"] + np.float32(4.0))
+    solid = _depth(anatomy.outlines["liver"]) * away
+    mean = float(np.average(signal, weights=solid))
+    spleen = float(np.average(signal, weights=_depth(anatomy.outlines["spleen"])))
+    spread = float(np.sqrt(np.average((signal - mean) ** 2, weights=solid)))
     right, left = (mask_of(anatomy.outlines[name]) & masks["liver"] for name in ("right", "left"))
     caudate = mask_of(anatomy.outlines["caudate"]) & masks["liver"]
     return {
-        "realised_liver_to_spleen": float(signal[solid].mean() / signal[spleen].mean()),
-        "realised_reticulation": float(signal[solid].std() / signal[solid].mean()),
+        "realised_liver_to_spleen": mean / spleen,
+        "realised_reticulation": spread / mean,
         "realised_caudate_ratio": anatomy.widths_mm["caudate"] / anatomy.widths_mm["right"],
         "realised_liver_area": float(masks["liver"].sum()) / body,
         "realised_right_area": float(right.sum()) / body,
@@ -160,6 +160,11 @@ def _realised(
         "realised_caudate_area": float(caudate.sum()) / body,
         "realised_spleen_area": float(masks["spleen"].sum()) / body,
     }
+
+
+def _depth(distance: FloatArray) -> FloatArray:
+    """Return how far inside an outline each pixel lies, in mm, 0 outside: the weight of clear pixels."""
+    return np.asarray(np.clip(-distance - np.float32(1.5), 0, 6) + np.where(distance < 0, 1e-3, 0), np.float32)
 
 
 def _circumstances(habitus: Habitus, acquisition: Acquisition) -> dict[str, float]:

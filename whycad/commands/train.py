@@ -17,7 +17,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Train, calibrate and package a task's model. An unfinished run in --out is resumed.",
     )
     add_task(parser)
-    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder of image packs")
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder of image packs, or a table")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="checkpoints and the finished plugin")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--install", action="store_true", help="put the finished files into the plugin's own folder")
@@ -36,9 +36,10 @@ def run(args: argparse.Namespace) -> int:
     reference = plugin.manifest.code.train
     if reference is None:
         raise TrainingError(f"task {plugin.id!r} declares no training function", remedy="set code.train in plugin.toml")
-    if not args.data.is_dir():
+    if not args.data.exists():
         raise DatasetError(
-            f"there is no folder {args.data.name!r}", remedy="name the folder of image packs with --data"
+            f"there is no folder or table {args.data.name!r}",
+            remedy="name the folder of image packs with --data, or a table of images where the task reads one",
         )
     try:
         args.out.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ class TrainRequest:
     Attributes
     ----------
     data : Path
-        Folder of image packs.
+        Folder of image packs, or a table of images where the task reads one.
     out : Path
         Gets checkpoints and, in ``plugin/``, the finished plugin files.
     device : str or None

@@ -53,4 +53,4 @@ def test_missing_data_and_places_that_cannot_be_made_are_plain_errors(folder, ca
     assert "cannot be made" in capsys.readouterr().err
     (folder / "data").rmdir()
     assert train(folder, "good") == 1
-    assert "there is no folder 'data'" in capsys.readouterr().err
+    assert "there is no folder or table 'data'" in capsys.readouterr().err

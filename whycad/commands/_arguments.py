@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -47,6 +48,14 @@ def condition(text: str) -> Condition:
     if not sign or not name.rstrip("!").strip():
         raise argparse.ArgumentTypeError("must be column=value or column!=value")
     return Condition(name.rstrip("!").strip(), value.strip(), not name.endswith("!"))
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Parse finite numbers separated by commas."""
+    found = tuple(float(part) for part in text.split(","))
+    if not all(math.isfinite(value) for value in found):
+        raise argparse.ArgumentTypeError("must be finite numbers")
+    return found
 
 
 def codes(text: str) -> tuple[str, ...]:

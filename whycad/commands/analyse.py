@@ -1,4 +1,4 @@
-"""``whycad analyse``: one image or several, predicted and explained."""
+"""``whycad analyse``: images and volumes, predicted and explained."""
 
 from __future__ import annotations
 
@@ -6,32 +6,47 @@ import argparse
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from whycad.commands._arguments import add_device, add_task, codes, describe, level, say, warn
+from whycad.commands._arguments import add_device, add_task, codes, describe, level, numbers, say, warn
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from whycad.imaging import StudyItem
     from whycad.inference import Ensemble
     from whycad.pipeline import Hooks
     from whycad.plugin import Plugin
-    from whycad.types import AnalysisRequest, AnalysisResult, JsonObject, Study
+    from whycad.types import AnalysisRequest, AnalysisResult, JsonObject, Region, Study
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "analyse",
-        help="predict and explain images",
-        description="Predict and explain images (DICOM, PNG, JPEG). Of one file, --json holds one object, --report is "
-        "that file and --save that folder. Of several, --json holds a list in the order of the files, in which a file "
-        "that failed has an 'error', and reports and folders are numbered: OUT-1.html, OUT-2.html, FOLDER/1, FOLDER/2. "
-        "The status is 1 if any file failed; the others are done all the same.",
+        help="predict and explain images and volumes",
+        description="Predict and explain images and volumes (DICOM, PNG, JPEG; files, folders and ZIP archives, whose "
+        "slices of one series become one volume). Of one image, --json holds one object, --report is that file and "
+        "--save that folder. Of several, --json holds a list in which one that failed has an 'error', and reports and "
+        "folders are numbered: OUT-1.html, OUT-2.html, FOLDER/1, FOLDER/2. The status is 1 if any failed; the others "
+        "are done all the same.",
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE_OR_FOLDER")
+    pointing = parser.add_mutually_exclusive_group()
+    pointing.add_argument(
+        "--point",
+        type=numbers,
+        metavar="Z,Y,X",
+        help="what to look at: slice, row, column from 0; row,column of an image",
+    )
+    pointing.add_argument(
+        "--point-mm",
+        type=numbers,
+        metavar="X,Y,Z",
+        help="the same in the patient's coordinates, mm; with =, as in --point-mm=-12,30,85",
+    )
     add_task(parser)
     parser.add_argument(
         "--explain", type=codes, default=(), metavar="METHODS", help="such as gradcam,ig,occlusion,lime"
@@ -46,21 +61,25 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Analyse every file; 1 where one of them failed."""
+    """Analyse every image; 1 where one of them failed."""
     from whycad.errors import WhyCadError
     from whycad.files import write_whole
+    from whycad.imaging import read_studies
 
     work = _prepare(args)
+    items = read_studies(args.files)
+    work = replace(work, several=len(items) > 1)
     entries: list[JsonObject] = []
     failures = 0
-    for index, path in enumerate(args.files, start=1):
+    for index, item in enumerate(items, start=1):
         try:
-            entries.append(_analyse_file(work, path, index, args))
+            entries.append(_analyse_item(work, item, index, args))
         except WhyCadError as error:
-            warn(f"file {index}: {error}")
-            entries.append({"file": index, "error": str(error)})
+            name = _name(item, index)
+            warn(f"{name}: {error}")
+            entries.append({"file": item.sources[0] + 1, "error": str(error)})
             failures += 1
-    # Of a single file that failed there is nothing to write.
+    # Of a single image that failed there is nothing to write.
     if args.json is not None and (work.several or not failures):
         write_whole(args.json, json.dumps(entries if work.several else entries[0], indent=1, allow_nan=False) + "\n")
     return int(failures > 0)
@@ -71,11 +90,19 @@ class _Work:
     plugin: Plugin
     ensemble: Ensemble
     request: AnalysisRequest
-    several: bool
+    several: bool = False
 
     def numbered(self, path: Path, index: int) -> Path:
-        """Return where the output of file number ``index`` goes."""
+        """Return where the output of image number ``index`` goes."""
         return path.with_name(f"{path.stem}-{index}{path.suffix}") if self.several else path
+
+
+def _name(item: StudyItem, index: int) -> str:
+    """Name an image by its files' places on the command line, never by their names."""
+    first, last = item.sources[0] + 1, item.sources[-1] + 1
+    if first == last:
+        return f"file {first}" if first == index else f"image {index} (file {first})"
+    return f"image {index} (files {first} to {last})"
 
 
 def _prepare(args: argparse.Namespace) -> _Work:
@@ -95,23 +122,44 @@ def _prepare(args: argparse.Namespace) -> _Work:
     if args.label:
         plugin.manifest.label(args.label)
     request = AnalysisRequest(args.explain, args.label, None, args.coverage, args.seed)
-    return _Work(plugin, load_members(plugin, choose_device(args.device)), request, len(args.files) > 1)
+    return _Work(plugin, load_members(plugin, choose_device(args.device)), request)
 
 
-def _analyse_file(work: _Work, path: Path, index: int, args: argparse.Namespace) -> JsonObject:
-    from whycad.imaging import read_study
+def _analyse_item(work: _Work, item: StudyItem, index: int, args: argparse.Namespace) -> JsonObject:
     from whycad.pipeline import analyse
     from whycad.result_io import result_to_json, save_result
 
-    study = read_study(path)
-    with _progress_bar(f"file {index}") as hooks:
-        result = analyse(study, work.plugin, work.request, ensemble=work.ensemble, hooks=hooks)
-    say(_summary(index, result, work.plugin))
+    if item.study is None:
+        assert item.error is not None
+        raise item.error
+    request = replace(work.request, region=_region(item.study, args))
+    name = _name(item, index)
+    with _progress_bar(name) as hooks:
+        result = analyse(item.study, work.plugin, request, ensemble=work.ensemble, hooks=hooks)
+    say(_summary(name, result, work.plugin))
     if args.save is not None:
         save_result(result, args.save / str(index) if work.several else args.save)
     if args.report is not None:
-        _write_report(work.numbered(args.report, index), result, study, work.plugin)
+        _write_report(work.numbered(args.report, index), result, item.study, work.plugin)
     return result_to_json(result)
+
+
+def _region(study: Study, args: argparse.Namespace) -> Region | None:
+    """Return the point that the command line names, in source pixels."""
+    import numpy as np
+
+    from whycad.errors import GeometryError
+    from whycad.imaging.geometry import from_patient_mm
+    from whycad.types import Region
+
+    if args.point is not None:
+        return Region(args.point)
+    if args.point_mm is None:
+        return None
+    if len(args.point_mm) != 3:
+        raise GeometryError("--point-mm takes three numbers, x,y,z")
+    index = from_patient_mm(study, np.asarray([args.point_mm]))[0]
+    return Region(tuple(float(value) for value in index))
 
 
 def _write_report(path: Path, result: AnalysisResult, study: Study, plugin: Plugin) -> None:
@@ -137,15 +185,15 @@ def _advance(bar: tqdm[NoReturn], fraction: float, message: str) -> None:
     bar.update(round(100 * fraction) - bar.n)
 
 
-def _summary(index: int, result: AnalysisResult, plugin: Plugin) -> str:
+def _summary(name: str, result: AnalysisResult, plugin: Plugin) -> str:
     prediction, manifest = result.prediction, plugin.manifest
     decision = ": ".join(
         part for part in (prediction.decision.kind.value, " ".join(prediction.decision.reasons)) if part
     )
-    head = f"file {index} ({result.study_sha256[:12]}): "
+    head = f"{name} ({result.study_sha256[:12]}): "
     if not prediction.predicted:
         return head + decision
-    name = describe(manifest, prediction.predicted)
+    label = describe(manifest, prediction.predicted)
     share = f"{prediction.probability(prediction.predicted):.1%}"
     several = ", ".join(prediction.conformal_set)
-    return f"{head}{name}, {share}; {prediction.coverage:.0%} set: {several}; {decision}"
+    return f"{head}{label}, {share}; {prediction.coverage:.0%} set: {several}; {decision}"

@@ -61,7 +61,7 @@ evidence_level = "simulated"
 intended_use = "Tests only."
 {labels}
 [input]
-modalities = ["OT", "XC"]
+modalities = {modalities}
 colour = {colour}
 channels = {channels}
 shape = {shape}
@@ -112,6 +112,7 @@ class TinyPlugin:
         More sections of the manifest, such as ``[decision]``.
     must_not_miss : tuple of str
         Codes of the labels that are marked so.
+    modalities : tuple of str
     calibrated : bool
         Whether a plausible ``calibration.json`` for these weights is written and declared.
     """
@@ -131,6 +132,7 @@ class TinyPlugin:
     input: str = ""
     more: str = ""
     must_not_miss: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ("OT", "XC")
     calibrated: bool = True
 
     @property
@@ -222,6 +224,7 @@ def write_manifest(folder: Path, spec: TinyPlugin, weights: Mapping[str, str]) -
         id=spec.id,
         title=spec.title,
         labels=labels,
+        modalities=json.dumps(list(spec.modalities)),
         colour=str(spec.colour).lower(),
         channels=spec.channels,
         shape=list(spec.shape),

@@ -1,11 +1,16 @@
 """``whycad analyse``: one file or several, and what is written."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from whycad.cli import main
 from whycad.result_io import load_result
+from whycad.testing.plugins import write_plugin
+from whycad.testing.series import make_ct_series, make_oct_volume
+from whycad.testing.volume_plugins import PATCHES, SLICES
 
 
 @pytest.fixture
@@ -76,3 +81,74 @@ def test_methods_are_a_list_with_commas_and_repeats_count_once(tasks, files):
     assert analyse(files / "0.jpg", "--explain", "ig, gradcam,ig", "--json", files / "o.json") == 0
     body = json.loads((files / "o.json").read_text())
     assert [a["method"] for a in body["attributions"]] == ["ig", "gradcam"]
+
+
+@pytest.fixture(scope="session")
+def volume_tasks(tmp_path_factory):
+    """Return a folder with ``patches`` (reads CT volumes) and ``slices`` (reads OCT B-scans)."""
+    parent = tmp_path_factory.mktemp("volume-plugins")
+    write_plugin(parent, replace(PATCHES, modalities=("CT",)))
+    write_plugin(parent, replace(SLICES, modalities=("OPT",)))
+    return parent
+
+
+@pytest.fixture
+def volumes(volume_tasks, monkeypatch, tmp_path):
+    monkeypatch.setenv("WHYCAD_PLUGINS", str(volume_tasks))
+    return tmp_path
+
+
+def volume_task(task, *arguments):
+    return main(["analyse", "--task", task, "--device", "cpu", *map(str, arguments)])
+
+
+def ct_files(n=5):
+    rng = np.random.default_rng(0)
+    return make_ct_series(rng.integers(-900, 100, (n, 36, 40)), (2.0, 0.8, 0.7), shuffle=3)
+
+
+@pytest.mark.parametrize("kind", ["files", "folder"])
+@pytest.mark.parametrize("point", [("--point", "3,20,21"), ("--point-mm=-105.3,-94,-44",)])
+def test_slices_of_a_series_are_one_volume_with_one_point(volumes, capsys, kind, point):
+    place = volumes / "series"
+    place.mkdir()
+    paths = [place / f"{index}.dcm" for index in range(5)]
+    for path, file in zip(paths, ct_files(), strict=True):
+        path.write_bytes(file)
+    sources = paths if kind == "files" else [place]
+    code = volume_task("patches", *sources, *point, "--explain", "ig", "--json", volumes / "o.json",
+                       "--save", volumes / "saved")  # fmt: skip
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    result = load_result(volumes / "saved")
+    assert result.source_shape == (5, 36, 40)
+    assert result.attributions[0].map.shape == (5, 36, 40)
+    np.testing.assert_allclose(result.request.region.start, (3, 20, 21), atol=1e-6)
+    assert captured.out.startswith("image 1 (files 1 to 5)" if kind == "files" else "file 1 (")
+
+
+def test_a_tomography_volume_is_read_slice_by_slice(volumes):
+    frames = np.random.default_rng(0).integers(0, 255, (6, 40, 44), dtype=np.uint8)
+    (volumes / "oct.dcm").write_bytes(make_oct_volume(frames, (0.24, 0.004, 0.011)))
+    assert volume_task("slices", volumes / "oct.dcm", "--json", volumes / "o.json", "--report", volumes / "o.html") == 0
+    body = json.loads((volumes / "o.json").read_text())
+    assert np.shape(body["profile"]["probabilities"]) == (6, 3)
+    assert len(body["profile"]["decisions"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("point", "status", "message"),
+    [
+        (["--point", "3,20"], 1, "region"),
+        (["--point", "9,20,20"], 1, "lies outside"),
+        (["--point", "3,x,1"], 2, "--point"),
+        (["--point", "3,nan,1"], 2, "--point"),
+        (["--point-mm", "1,2"], 1, "three numbers"),
+        (["--point", "1,1,1", "--point-mm", "1,2,3"], 2, "not allowed with"),
+    ],
+)
+def test_points_that_cannot_be_are_said(volumes, capsys, point, status, message):
+    for index, file in enumerate(ct_files(3)):
+        (volumes / f"{index}.dcm").write_bytes(file)
+    assert volume_task("patches", *sorted(volumes.glob("*.dcm")), *point) == status
+    assert message in capsys.readouterr().err

@@ -46,7 +46,8 @@ class InputSpec(_Section):
 
     ``shape`` is the network's spatial shape; ``value_range`` is the range of the Study's pixels.
     With ``per_slice`` the plugin's preprocess reads one two-dimensional slice, and a volume is
-    analysed slice by slice.
+    analysed slice by slice. ``region_name`` is what the reader is asked to click with
+    ``needs_region``, such as ``nodule``.
     """
 
     modalities: tuple[str, ...] = Field(min_length=1)
@@ -58,6 +59,7 @@ class InputSpec(_Section):
     window: tuple[float, float] | None = None
     min_size_px: int = Field(default=32, ge=1)
     needs_region: bool = False
+    region_name: str = Field(default="finding", pattern=r"^[a-z][a-z ]{0,39}$")
     per_slice: bool = False
 
     @field_validator("shape")

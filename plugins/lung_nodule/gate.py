@@ -12,9 +12,9 @@ from plugins.lung_nodule.preprocess import lung_share, preprocess
 from whycad.errors import GeometryError
 from whycad.types import Region, Study
 
-# Of 1,774 training nodules one is surrounded by less lung than this, and none is fainter. See TRAINING.md.
+# One of the 1,774 training nodules has less lung around it, and none is fainter against it.
 LEAST_LUNG = 0.05
-FAINTEST_HU = -850.0
+LEAST_CONTRAST_HU = 50.0
 LEAST_KNOWN = 0.5
 REACH_MM = 4.0
 # What a CT can hold: air outside the scanner's circle is stored as -2000 or -3024 at times, metal up to 32767.
@@ -26,7 +26,7 @@ NO_LUNG = (
     "There is hardly any lung around the point, so this is not a lung nodule, not a CT, or not in Hounsfield units "
     "or the lung window."
 )
-NO_NODULE = "At the point there is nothing denser than lung: click the nodule."
+NO_NODULE = "At the point there is nothing denser than lung: click the nodule. Or the grey scale is inverted."
 CROPPED = "Less than half of what the model looks at (58 mm around the point) is in the image."
 NOT_CT = "The pixel values are not those of a CT: Hounsfield units, or a grey picture in the lung window."
 COLOUR = "The image is in colour, and a CT is grey."
@@ -49,7 +49,7 @@ def gate(study: Study, region: Region | None) -> tuple[str, ...]:
         return (problem,)
     try:
         reason = _patch_problem(study, region)
-        if reason == NO_LUNG and not _patch_problem(_inverted(study), region):
+        if reason == NO_LUNG and not all(_patch_problem(turned, region) for turned in _inverted(study)):
             reason = INVERTED
     except GeometryError as error:
         reason = f"{error.message[:1].upper()}{error.message[1:]}."
@@ -75,8 +75,9 @@ def _patch_problem(study: Study, region: Region | None) -> str:
     hu = unscale_hu(plane)
     if lung_share(hu[known]) < LEAST_LUNG:
         return NO_LUNG
+    lung = float(np.median(hu[known & (hu > LUNG_RANGE_HU[0]) & (hu < LUNG_RANGE_HU[1])]))
     smooth = ndimage.uniform_filter(np.where(known, hu, LUNG_RANGE_HU[0]), 3)
-    return NO_NODULE if float(smooth[_near()].max()) < FAINTEST_HU else ""
+    return NO_NODULE if float(smooth[_near()].max()) < lung + LEAST_CONTRAST_HU else ""
 
 
 def _near() -> np.ndarray:
@@ -86,9 +87,8 @@ def _near() -> np.ndarray:
     return np.asarray(squared <= REACH_MM**2)
 
 
-def _inverted(study: Study) -> Study:
-    """Turn the grey scale round: within 0..1, or so that air and tissue change places."""
-    if study.unit == "normalised":
-        return replace(study, pixels=1 - study.pixels)
-    low, high = np.percentile(study.pixels, (1, 99))
-    return replace(study, pixels=np.asarray(low + high - study.pixels, np.float32))
+def _inverted(study: Study) -> tuple[Study, ...]:
+    """Turn the grey scale round: about the middle of its range, and of Hounsfield units about 0 too."""
+    total = 1.0 if study.unit == "normalised" else float(study.pixels.min() + study.pixels.max())
+    totals = (total,) if study.unit == "normalised" else (total, 0.0)
+    return tuple(replace(study, pixels=np.asarray(t - study.pixels, np.float32)) for t in totals)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
-from plugins.lung_nodule.concepts import head_widths
+from plugins.lung_nodule.concepts import SCALES, head_widths
 from plugins.lung_nodule.grid import KNOWN_ABOVE
 from plugins.lung_nodule.placing import place
 from plugins.lung_nodule.views import N_SCALES, join_scales, planes_of, scales_of
@@ -173,8 +173,8 @@ class NoduleNet(nn.Module):
     def forward_evidence(self, x: Tensor) -> dict[str, Tensor]:
         """Give descriptors as distributions ``(n, levels)`` and the nodule's mask ``(n, 17, 96, 96)``, 0..1."""
         found = self.heads(self.forward_features(x))
-        del found["malignancy"]
-        return {**{name: logits.softmax(dim=1) for name, logits in found.items()}, "mask": self.masks(x[:, 0])}
+        shares = {scale.name: found[scale.name].float().softmax(dim=1) for scale in SCALES}
+        return {**shares, "mask": self.masks(x[:, 0])}
 
     def masks(self, patch: Tensor) -> Tensor:
         """Outline the nodule on every axial plane that is known, ``(n, 17, 96, 96)``; 0 elsewhere."""

@@ -24,7 +24,7 @@ from plugins.lung_nodule.phantom_scene import (
 )
 from whycad.errors import DatasetError
 from whycad.phantom import DeferredCase, PhantomCase
-from whycad.types import FloatArray, Study
+from whycad.types import FloatArray, Region, Study
 
 Texture = Literal["solid", "part_solid", "ground_glass", "calcified"]
 TEXTURES: tuple[Texture, ...] = ("solid", "part_solid", "ground_glass", "calcified")
@@ -105,12 +105,12 @@ def _spicules(rng: np.random.Generator, grid: Grid, options: PhantomOptions) -> 
     """Return fine strands that leave the nodule, 0..1; most of them near the axial plane."""
     cover = np.zeros(grid.shape, np.float32)
     radius = options.diameter_mm / 2
-    for _ in range(round(26 * options.spiculation)):
+    for _ in range(round(30 * options.spiculation)):
         angle, tilt = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.25)
         heading = np.array([math.sin(tilt), math.cos(tilt) * math.sin(angle), math.cos(tilt) * math.cos(angle)])
         reach = radius * rng.uniform(0.35, 0.9)
         t = np.arange(0.6 * radius, radius + reach, 0.4)
-        widths = np.interp(t, [0.6 * radius, radius, radius + reach], [0.9, 0.7, 0.25])
+        widths = np.interp(t, [0.6 * radius, radius, radius + reach], [1.1, 0.85, 0.3])
         add_tube(cover, grid, t[:, None] * heading, widths)
     return cover
 
@@ -166,7 +166,14 @@ def make_case(
         label=options.label,
         name=name or f"Simulated nodule {seed}",
         description=description or f"Simulated {options.texture.replace('_', ' ')} nodule.",
+        region=_middle(options),
     )
+
+
+def _middle(options: PhantomOptions) -> Region:
+    """Return the seed of a case: its nodule's centre."""
+    shape = VOLUME_SHAPE if options.volume else SLICE_SHAPE[1:]
+    return Region(tuple((n - 1) / 2 for n in shape))
 
 
 @dataclass(frozen=True)
@@ -242,6 +249,7 @@ def sample_cases() -> tuple[PhantomCase, ...]:
             label=sample.options.label,
             name=sample.name,
             description=sample.description,
+            region=_middle(sample.options),
         )
         for sample in SAMPLES
     )

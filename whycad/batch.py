@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from whycad.errors import WhyCadError
 from whycad.hooks import Hooks
 from whycad.reading import evidence_of, mean_outputs
 from whycad.scoring import calibration_of, check_region, input_problems, no_score, score_inputs
-from whycad.types import AnalysisRequest, Evidence, ModelInput, Prediction, Region, Study
+from whycad.types import AnalysisRequest, Evidence, EvidenceLevel, ModelInput, Prediction, Region, Study
 from whycad.uncertainty.assemble import predictions_from
 from whycad.volume import is_read_by_slices, read_by_slices
 
@@ -28,10 +28,13 @@ class Outcome:
     prediction : Prediction
     evidence : Evidence
         Empty where it was not asked for or the study was refused.
+    simulated : bool
+        Whether the image or the model's training data were simulated.
     """
 
     prediction: Prediction
     evidence: Evidence = field(default_factory=Evidence)
+    simulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,14 @@ def predict_cases(
         else:
             results[index] = prepared
     results.update(zip(ready, _predict_ready(list(ready.values()), plugin, ensemble, options), strict=True))
-    return [results[index] for index in range(len(cases))]
+    return [_marked(results[index], case[0], plugin) for index, case in enumerate(cases)]
+
+
+def _marked(outcome: Outcome | WhyCadError, study: Study, plugin: Plugin) -> Outcome | WhyCadError:
+    """Say of an outcome whether simulated data went into it."""
+    if isinstance(outcome, WhyCadError):
+        return outcome
+    return replace(outcome, simulated=study.simulated or plugin.manifest.evidence_level is EvidenceLevel.SIMULATED)
 
 
 def _prepare(

@@ -21,14 +21,15 @@ SET_SEPARATOR = "|"
 REASON_SEPARATOR = " | "
 
 
-EXTRA_COLUMNS = ("ood", "evidence")
+EXTRA_COLUMNS = ("ood", "evidence", "simulated")
 
 
 def columns(codes: Sequence[str]) -> list[str]:
     """Return the column names that every table of a task with these label codes has.
 
-    After them come ``EXTRA_COLUMNS``: the gate's score, and measurements and concepts (expected
-    rating) as JSON where they were asked for.
+    After them come ``EXTRA_COLUMNS``: the gate's score, measurements and concepts (expected rating)
+    as JSON where they were asked for, and ``simulated data`` where the image or the model's training
+    data were simulated.
     """
     before = ["row", "id", "group", "label", "pred"]
     after = ["set", "decision", "reasons", "epistemic", "aleatoric", "error"]
@@ -61,11 +62,12 @@ class PredictionTable:
         """Write one row: a prediction, or the error that stands in its place."""
         cells = [str(row), inert(info.id), inert(info.group), inert(info.label)]
         if isinstance(outcome, WhyCadError):
-            cells += [""] * (len(self._codes) + 6) + [inert(str(outcome)), "", ""]
+            cells += [""] * (len(self._codes) + 6) + [inert(str(outcome)), "", "", ""]
         else:
             gate = outcome.prediction.out_of_distribution
             cells += self._numbers(outcome.prediction)
             cells += ["" if gate is None else _number(gate.score), evidence_json(outcome.evidence)]
+            cells.append("simulated data" if outcome.simulated else "")
         self._writer.writerow(cells)
 
     def _numbers(self, prediction: Prediction) -> list[str]:

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from whycad import wording
 from whycad.manifest import Manifest
 from whycad.performance import NOTHING, Performance
-from whycad.rendering import base_picture, data_uri, overlay
-from whycad.types import AnalysisResult, Attribution, Fidelity, JsonObject, Prediction, Study
+from whycad.rendering import base_picture, data_uri, overlay, shown_slice
+from whycad.report_evidence import evidence_context, profile_context
+from whycad.types import AnalysisResult, Attribution, Fidelity, JsonObject, Prediction, Study, TaskKind
+from whycad.uncertainty.words import set_sentence
 
 TEMPLATES = Path(__file__).parent / "templates"
 SIGNED_LEGEND = "red speaks for the label, blue against it"
@@ -54,24 +57,32 @@ def html_report(content: ReportContent) -> str:
         When a map does not fit the study.
     """
     result, manifest = content.result, content.manifest
-    prediction = result.prediction
+    decision = result.prediction.decision
+    index = shown_slice(content.study, result)
     context: JsonObject = {
         "notice": wording.NOTICE,
-        "simulated": wording.SIMULATED if result.simulated else "",
+        "banners": _banners(result),
         "title": manifest.title,
         "intended_use": manifest.intended_use,
-        "headline": wording.decision_headline(prediction.decision.kind),
-        "kind": prediction.decision.kind.value,
-        "reasons": [wording.printable(reason, 400) for reason in prediction.decision.reasons],
-        "scored": wording.has_score(prediction),
-        "answer": _answer(content) if wording.has_score(prediction) else None,
-        "image": {"uri": data_uri(base_picture(content.study)), "alt": image_alt(content.study)},
-        "maps": [_map(content, attribution) for attribution in result.attributions],
+        "headline": wording.decision_headline(decision.kind),
+        "kind": decision.kind.value,
+        "reasons": [wording.printable(reason, 400) for reason in decision.reasons],
+        "answer": _answer(content) if wording.shows_answer(result) else None,
+        "image": {"uri": data_uri(base_picture(content.study, index)), "alt": image_alt(content.study, index)},
+        "profile": profile_context(result, manifest),
+        "evidence": evidence_context(result, content.study, manifest),
+        "maps": [_map(content, attribution, index) for attribution in result.attributions],
         "facts": [wording.metadata_words(name, value) for name, value in sorted(result.metadata.items())],
-        "warnings": [wording.printable(warning, 400) for warning in result.warnings],
+        "warnings": [wording.printable(text, 400) for text in result.warnings if text != wording.GATE_BYPASSED],
         "provenance": provenance_rows(result),
     }
     return _environment().get_template("report.html.j2").render(context)
+
+
+def _banners(result: AnalysisResult) -> list[str]:
+    """Return what must stand above everything: that data are simulated, that a gate was bypassed."""
+    bypassed = [wording.GATE_BYPASSED] if wording.GATE_BYPASSED in result.warnings else []
+    return [*([wording.SIMULATED] if result.simulated else []), *bypassed]
 
 
 def provenance_rows(result: AnalysisResult) -> list[tuple[str, str]]:
@@ -109,22 +120,26 @@ def fidelity_text(fidelity: Fidelity) -> str:
     return "; ".join(parts) or wording.NOT_ESTABLISHED
 
 
-def image_alt(study: Study) -> str:
-    """Describe a study's picture in words."""
-    shape = " by ".join(str(side) for side in study.spatial_shape)
-    return f"{'Simulated image' if study.simulated else 'Image'} of {shape} pixels, rows first"
+def image_alt(study: Study, index: int | None = None) -> str:
+    """Describe a study's picture in words; of a volume, the picture is of slice ``index``."""
+    shape = " by ".join(str(side) for side in study.spatial_shape[-2:])
+    text = f"{'Simulated image' if study.simulated else 'Image'} of {shape} pixels, rows first"
+    if len(study.spatial_shape) == 2:
+        return text
+    n = len(study.pixels)
+    return f"{text}; {f'slice {index + 1} of {n}' if index is not None else f'a volume of {n} slices'}"
 
 
 def map_alt(attribution: Attribution, name: str) -> str:
     """Describe a map in words: what it explains, and where its strongest point is."""
-    strongest = attribution.map.argmax()
-    row, column = (int(i) for i in divmod(int(strongest), attribution.map.shape[-1]))
+    *slices, row, column = (int(i) for i in np.unravel_index(int(attribution.map.argmax()), attribution.map.shape))
     height, width = attribution.map.shape[-2:]
-    vertical = ("upper", "middle", "lower")[min(2, 3 * (row % height) // height)]
+    vertical = ("upper", "middle", "lower")[min(2, 3 * row // height)]
     horizontal = ("left", "centre", "right")[min(2, 3 * column // width)]
+    place = f"{vertical} {horizontal}" + (f" of slice {slices[0] + 1}" if slices else "")
     legend = SIGNED_LEGEND if attribution.signed else UNSIGNED_LEGEND
     method = wording.method_name(attribution.method)
-    return f"{method} map for {name}; strongest in the {vertical} {horizontal}; {legend}"
+    return f"{method} map for {name}; strongest in the {place}; {legend}"
 
 
 def _answer(content: ReportContent) -> JsonObject:
@@ -132,6 +147,7 @@ def _answer(content: ReportContent) -> JsonObject:
     prediction = result.prediction
     coverage = content.coverage or prediction.coverage
     code = prediction.predicted
+    codes = wording.set_at(prediction, coverage, manifest.kind)
     return {
         "label": manifest.label(code).name,
         "long_name": manifest.label(code).long_name,
@@ -140,7 +156,9 @@ def _answer(content: ReportContent) -> JsonObject:
         "rule": wording.leading_reason(result, manifest),
         "uncertainty": wording.uncertainty_sentence(prediction),
         "rows": [
-            (f"{100 * coverage:.0f} % set", wording.names(wording.set_at(prediction, coverage), manifest)),
+            (f"{100 * coverage:.0f} % set", wording.names(codes, manifest)),
+            ("What the set says", set_sentence(codes, manifest, coverage)),
+            *_stage(prediction, manifest),
             ("The image is ambiguous", _share(*wording.ambiguity(prediction))),
             ("The members disagree", _share(*wording.disagreement(prediction))),
             ("Like the training images", wording.likeness_text(prediction)),
@@ -150,6 +168,11 @@ def _answer(content: ReportContent) -> JsonObject:
         ],
         "labels": [_label_row(prediction, label, content) for label in wording.ranked(prediction)],
     }
+
+
+def _stage(prediction: Prediction, manifest: Manifest) -> list[tuple[str, str]]:
+    ordinal = manifest.kind is TaskKind.ORDINAL
+    return [("Expected stage", wording.expected_stage(prediction, manifest))] if ordinal else []
 
 
 def _share(share: float, word: str) -> str:
@@ -175,14 +198,14 @@ def _label_row(prediction: Prediction, code: str, content: ReportContent) -> Jso
         "probability": wording.percent(probability),
         "width": f"{100 * probability:.1f}",
         "members": wording.members_text(prediction, code),
-        "in_set": code in wording.set_at(prediction, content.coverage or prediction.coverage),
+        "in_set": code in wording.set_at(prediction, content.coverage or prediction.coverage, content.manifest.kind),
     }
 
 
-def _map(content: ReportContent, attribution: Attribution) -> JsonObject:
+def _map(content: ReportContent, attribution: Attribution, index: int | None) -> JsonObject:
     name = content.manifest.label(attribution.target).name
     return {
-        "uri": data_uri(overlay(content.study, attribution)),
+        "uri": data_uri(overlay(content.study, attribution, index=index)),
         "alt": map_alt(attribution, name),
         "method": wording.method_name(attribution.method),
         "target": name,

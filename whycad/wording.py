@@ -9,7 +9,18 @@ from typing import Literal
 
 from whycad.manifest import Manifest
 from whycad.performance import ClassFigures, Performance
-from whycad.types import AnalysisResult, DecisionKind, MetadataValue, Prediction
+from whycad.types import (
+    AnalysisResult,
+    Concept,
+    DecisionKind,
+    Measurement,
+    MetadataValue,
+    Prediction,
+    SliceProfile,
+    TaskKind,
+)
+from whycad.uncertainty.conformal import sets_at
+from whycad.uncertainty.words import gate_sentence
 
 NOTICE = "Research and education only, not for clinical use"
 SIMULATED = "Simulated: this image or the model's training data was made by a program, not taken from a patient."
@@ -55,6 +66,16 @@ def share_with_interval(figures: ClassFigures | None) -> str:
 def has_score(prediction: Prediction) -> bool:
     """Whether the model gave numbers at all."""
     return bool(prediction.predicted) and all(math.isfinite(p) for p in prediction.probabilities)
+
+
+def shows_answer(result: AnalysisResult) -> bool:
+    """Whether a label and its probability may be shown as the answer.
+
+    Not where the case was refused, although numbers exist; a simulated sample that got past the
+    gate is shown under its banner.
+    """
+    refused = result.prediction.decision.kind is DecisionKind.REJECT
+    return has_score(result.prediction) and (not refused or GATE_BYPASSED in result.warnings)
 
 
 def decision_headline(kind: DecisionKind) -> str:
@@ -119,8 +140,10 @@ def likeness_text(prediction: Prediction) -> str:
     gate = prediction.out_of_distribution
     if gate is None:
         return NOT_ESTABLISHED
-    yes = "yes" if gate.score <= gate.threshold else "no"
-    return f"{yes}, {_ordinal(round(gate.percentile))} percentile"
+    place = f"{_ordinal(round(gate.percentile))} percentile"
+    if gate.score <= gate.threshold:
+        return f"yes, {place}"
+    return f"no, {place}. {gate_sentence(gate.method)}".strip()
 
 
 def _ordinal(number: int) -> str:
@@ -128,15 +151,9 @@ def _ordinal(number: int) -> str:
     return f"{number}{'th' if number % 100 in (11, 12, 13) else last}"
 
 
-def set_at(prediction: Prediction, coverage: float) -> tuple[str, ...]:
-    """Return the conformal set at another level, from the stored p-values."""
-    if not has_score(prediction):
-        return ()
-    level = round(1.0 - coverage, 12)
-    leading = prediction.labels[int(prediction.probabilities.argmax())]
-    pairs = zip(prediction.labels, prediction.conformal_p, strict=True)
-    # p-values were computed in double precision and stored in single: 0.1 must stay on its side.
-    return tuple(code for code, p in pairs if round(float(p), 7) > level or code == leading)
+def set_at(prediction: Prediction, coverage: float, kind: TaskKind = TaskKind.MULTICLASS) -> tuple[str, ...]:
+    """Return the conformal set at another level, from the stored p-values; give the task's kind."""
+    return sets_at(prediction, coverage, kind)
 
 
 def ranked(prediction: Prediction) -> tuple[str, ...]:
@@ -148,6 +165,52 @@ def ranked(prediction: Prediction) -> tuple[str, ...]:
 def names(codes: Sequence[str], manifest: Manifest) -> str:
     """Return label names joined by commas."""
     return ", ".join(manifest.label(code).name for code in codes) or "none"
+
+
+def measurement_words(item: Measurement) -> tuple[str, str]:
+    """Return a measurement's name, and ``12.3 mm (usually 4 to 30), from the outline``."""
+    unit = "" if item.unit in ("", "1") else f" {printable(item.unit, 20)}"
+    text = f"{item.value:.3g}{unit}"
+    if item.reference_range is not None:
+        low, high = item.reference_range
+        text += f" (usually {low:.3g} to {high:.3g})"
+    method = f", {printable(item.method, 120)}" if item.method else ""
+    return _title(item.name), text + method
+
+
+def concept_words(item: Concept) -> tuple[str, str]:
+    """Return a descriptor's name, and ``2.4 of 5, most likely "slight" (45 %)``."""
+    leading = max(range(len(item.levels)), key=lambda i: item.probabilities[i])
+    share = percent(item.probabilities[leading])
+    text = f"{item.expected:.1f} of {len(item.levels)}, most likely “{printable(item.levels[leading], 40)}” ({share})"
+    return _title(item.name), text
+
+
+def _title(name: str) -> str:
+    text = printable(name.replace("_", " "), 60)
+    return text[:1].upper() + text[1:]
+
+
+def profile_words(profile: SliceProfile) -> str:
+    """Say which slice is shown and what the others came to."""
+    n = len(profile.decisions)
+    counts = {kind: profile.decisions.count(kind) for kind in ("report", "refer", "reject")}
+    parts = [
+        f"{counts['report']} would be reported",
+        f"{counts['refer']} referred",
+        f"{counts['reject']} got no answer",
+    ]
+    return f"Slice {profile.shown + 1} of {n} is shown. Taken alone, of {n} slices {', '.join(parts)}."
+
+
+def expected_stage(prediction: Prediction, manifest: Manifest) -> str:
+    """Return the mean stage of an ordinal task, such as ``1.8, between F1 and F2``."""
+    mean = sum(stage * float(p) for stage, p in enumerate(prediction.probabilities))
+    names_ = [label.name for label in manifest.labels]
+    nearest = round(mean)
+    if abs(mean - nearest) < 0.05:
+        return f"{mean:.1f}, {names_[nearest]}"
+    return f"{mean:.1f}, between {names_[math.floor(mean)]} and {names_[math.ceil(mean)]}"
 
 
 def training_count(code: str, performance: Performance) -> str:

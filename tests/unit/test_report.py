@@ -17,8 +17,16 @@ from whycad.errors import GeometryError
 from whycad.manifest import Manifest, load_manifest
 from whycad.performance import Performance
 from whycad.report import ReportContent, html_report
-from whycad.testing.examples import ExampleOptions, example_result, example_study
-from whycad.types import Decision, DecisionKind
+from whycad.testing.examples import (
+    ExampleOptions,
+    example_evidence,
+    example_profile,
+    example_result,
+    example_study,
+)
+from whycad.testing.volume_plugins import make_volume
+from whycad.types import Attribution, Concept, Decision, DecisionKind, Measurement, Segmentation, TaskKind
+from whycad.wording import GATE_BYPASSED
 
 HOSTILE = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
 
@@ -142,3 +150,90 @@ def test_stored_figures_are_used(content: ReportContent) -> None:
 def test_map_of_another_image_is_refused(content: ReportContent) -> None:
     with pytest.raises(GeometryError, match="does not fit"):
         html_report(replace(content, study=example_study((96, 100))))
+
+
+def pictures_of(page: Elements) -> list[np.ndarray]:
+    sources = [image["src"] or "" for image in page.named("img")]
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(s.split(",")[1]))), int) for s in sources]
+
+
+def test_what_was_seen_is_written_and_drawn(content: ReportContent) -> None:
+    evidence = example_evidence(content.study.spatial_shape)
+    options = ExampleOptions(leading=4, evidence=evidence, methods=())
+    page = Elements(html_report(replace(content, result=example_result(content.study, content.manifest, options))))
+    text = " ".join(page.text.split())
+    assert "Longest diameter 12.3 mm (usually 4 to 30), from the outline" in text
+    assert "1.8 of 2, most likely “sharp” (75 %)" in text
+    assert "not a rating by anyone" in text
+    assert "Drawn by the model, not by a reader" in text
+    plain, drawn = pictures_of(page)
+    changed = np.argwhere(np.abs(plain - drawn).sum(axis=2) > 0)
+    assert changed.min(axis=0).tolist() == [32, 42]
+    assert changed.max(axis=0).tolist() == [63, 84]
+    assert "nodule in orange" in (page.named("img")[1]["alt"] or "")
+
+
+def test_hostile_evidence_is_escaped(content: ReportContent) -> None:
+    mask = np.ones(content.study.spatial_shape, bool)
+    hostile = replace(
+        content.result,
+        measurements=(Measurement(HOSTILE, 1.0, HOSTILE, None, HOSTILE),),
+        concepts=(Concept(HOSTILE, HOSTILE, (HOSTILE, "b"), (0.5, 0.5)),),
+        segmentations=(Segmentation(HOSTILE, mask, HOSTILE),),
+    )
+    page = Elements(html_report(replace(content, result=hostile)))
+    assert not page.named("script")
+    assert all("onerror" not in attributes for attributes in page.named("img"))
+
+
+def of_volume(content: ReportContent, shown: int) -> ReportContent:
+    study = make_volume((9, 40, 44))
+    values = np.zeros(study.spatial_shape, np.float32)
+    values[shown, 2:5, 30:40] = 1.0
+    result = example_result(content.study, content.manifest, ExampleOptions(leading=4, methods=()))
+    volume = replace(
+        result,
+        source_shape=study.spatial_shape,
+        attributions=(Attribution("ig", "mel", values, True),),
+        segmentations=example_evidence(study.spatial_shape).segmentations,
+        profile=example_profile(9, len(content.manifest.labels), shown=shown),
+    )
+    return replace(content, study=study, result=volume)
+
+
+def test_a_volume_shows_its_slice_and_what_the_others_came_to(content: ReportContent) -> None:
+    volume = of_volume(content, 5)
+    page = Elements(html_report(volume))
+    text = " ".join(page.text.split())
+    assert "Slice 6 of 9 is shown" in text
+    assert "4 would be reported, 4 referred, 1 got no answer" in text
+    bars = [rect["class"] for rect in page.named("rect")]
+    assert [bars.count(kind) for kind in ("report", "refer", "reject", "shown")] == [4, 4, 1, 1]
+    plain, outline, map_over = pictures_of(page)
+    assert plain.shape == (40, 44, 3)
+    assert (outline != plain).any()
+    changed = np.argwhere((map_over != plain).any(axis=2))
+    assert (changed[:, 0].max(), changed[:, 1].min()) == (4, 30)
+    assert "slice 6 of 9" in (page.named("img")[0]["alt"] or "")
+    assert "upper right of slice 6" in (page.named("img")[2]["alt"] or "")
+    other = pictures_of(Elements(html_report(of_volume(content, 1))))[0]
+    assert (other != plain).any()
+
+
+def test_a_refused_image_with_numbers_shows_none_but_for_a_bypassed_sample(content: ReportContent) -> None:
+    prediction = replace(content.result.prediction, decision=Decision(DecisionKind.REJECT, ("Unlike anything.",)))
+    refused = replace(content.result, prediction=prediction, attributions=())
+    page = Elements(html_report(replace(content, result=refused)))
+    assert "No score" in page.text
+    assert "71 %" not in page.text
+    shown = Elements(html_report(replace(content, result=replace(refused, warnings=(GATE_BYPASSED,)))))
+    assert "71 %" in shown.text
+    assert "Unlike anything." in shown.text
+    assert shown.text.count(GATE_BYPASSED) == 1
+
+
+def test_an_ordinal_task_names_its_expected_stage(content: ReportContent) -> None:
+    ordinal = content.manifest.model_copy(update={"kind": TaskKind.ORDINAL})
+    text = " ".join(Elements(html_report(replace(content, manifest=ordinal))).text.split())
+    assert "Expected stage 3.7, between Dermatofibroma and Melanoma" in text
+    assert "no stage of this run can be ruled out at 90 %" in text

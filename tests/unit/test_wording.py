@@ -11,8 +11,8 @@ import pytest
 from whycad import wording
 from whycad.manifest import Manifest, load_manifest
 from whycad.performance import ClassFigures
-from whycad.testing.examples import ExampleOptions, example_result, example_study
-from whycad.types import AnalysisResult, DecisionKind, Uncertainty
+from whycad.testing.examples import ExampleOptions, example_profile, example_result, example_study
+from whycad.types import AnalysisResult, Concept, Decision, DecisionKind, Measurement, TaskKind, Uncertainty
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +86,53 @@ def test_rule_that_overrules_the_largest_probability_says_so(result: AnalysisRes
 )
 def test_few_cases_give_no_number(figures: ClassFigures | None, text: str) -> None:
     assert wording.share_with_interval(figures) == text
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        (Measurement("longest_diameter", 12.345, "mm"), ("Longest diameter", "12.3 mm")),
+        (Measurement("ratio", 0.5, "1", (0.2, 0.61), "by hand"), ("Ratio", "0.5 (usually 0.2 to 0.61), by hand")),
+    ],
+)
+def test_measurements_have_units_and_ranges(item: Measurement, words: tuple[str, str]) -> None:
+    assert wording.measurement_words(item) == words
+
+
+def test_a_concept_names_its_mean_and_its_most_likely_rating() -> None:
+    concept = Concept("spiculation", "?", ("none", "slight", "marked"), (0.2, 0.5, 0.3))
+    assert wording.concept_words(concept) == ("Spiculation", "2.1 of 3, most likely “slight” (50 %)")
+
+
+@pytest.mark.parametrize(
+    ("kind", "warned", "shown"), [("report", False, True), ("reject", False, False), ("reject", True, True)]
+)
+def test_a_refused_case_shows_no_answer_but_a_bypassed_sample_does(
+    result: AnalysisResult, kind: str, warned: bool, shown: bool
+) -> None:
+    prediction = replace(result.prediction, decision=Decision(DecisionKind(kind)))
+    warnings = (wording.GATE_BYPASSED,) if warned else ()
+    assert wording.shows_answer(replace(result, prediction=prediction, warnings=warnings)) is shown
+
+
+def test_the_slices_of_a_volume_are_counted() -> None:
+    text = wording.profile_words(example_profile(9, 2, shown=3))
+    assert text.startswith("Slice 4 of 9 is shown.")
+    assert "4 would be reported, 4 referred, 1 got no answer" in text
+
+
+def test_a_binary_set_may_be_empty(result: AnalysisResult) -> None:
+    low = replace(result.prediction, conformal_p=np.full_like(result.prediction.conformal_p, 0.01))
+    assert wording.set_at(low, 0.9, TaskKind.BINARY) == ()
+    assert len(wording.set_at(low, 0.9)) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "text"), [(2, "2.0, Benign keratosis"), (2.5, "2.5, between Benign keratosis and Dermatofibroma")]
+)
+def test_the_expected_stage_lies_between_its_neighbours(
+    result: AnalysisResult, manifest: Manifest, place: float, text: str
+) -> None:
+    p = np.zeros(7, np.float32)
+    p[2], p[3] = 1 - (place - 2), place - 2
+    assert wording.expected_stage(replace(result.prediction, probabilities=p), manifest) == text

@@ -190,7 +190,7 @@ def _summary(name: str, result: AnalysisResult, plugin: Plugin) -> str:
     decision = ": ".join(
         part for part in (prediction.decision.kind.value, " ".join(prediction.decision.reasons)) if part
     )
-    head = f"{name} ({result.study_sha256[:12]}): "
+    head = f"{name} ({result.study_sha256[:12]}{', simulated data' if result.simulated else ''}): "
     if not prediction.predicted:
         return head + decision
     label = describe(manifest, prediction.predicted)

@@ -92,8 +92,7 @@ class _Run:
         for item in items:
             outcome = next(predicted) if isinstance(item.study, Study) else item.study
             self.table.write(item.row, item.info, outcome)
-            failed = isinstance(outcome, WhyCadError)
-            counts[FAILED if failed else outcome.prediction.decision.kind.value] += 1
+            counts[FAILED if isinstance(outcome, WhyCadError) else outcome.prediction.decision.kind.value] += 1
         return counts
 
 

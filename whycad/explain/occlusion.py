@@ -117,7 +117,8 @@ def spread(drops: NDArray[np.float64], covers: Sequence[NDArray[np.bool_]]) -> F
     floats = [cover.astype(np.float64) for cover in covers]
     total = np.einsum(rule, drops, *floats, optimize=True)
     counts = np.einsum(rule, np.ones_like(drops), *floats, optimize=True)
-    return np.divide(total, counts, out=np.zeros_like(total), where=counts > 0).astype(np.float32)
+    mean = np.divide(total, counts, out=np.zeros_like(total), where=counts > 0)
+    return np.asarray(mean, dtype=np.float32)
 
 
 class _Windows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,15 +12,20 @@ from whycad.types import (
     AnalysisRequest,
     AnalysisResult,
     Attribution,
+    Concept,
     Decision,
     DecisionKind,
+    Evidence,
     EvidenceLevel,
     Fidelity,
     FloatArray,
+    Measurement,
     MetadataValue,
     OutOfDistribution,
     Prediction,
     Provenance,
+    Segmentation,
+    SliceProfile,
     Study,
     Uncertainty,
 )
@@ -41,6 +46,7 @@ class ExampleOptions:
     methods : tuple of str
         Methods with a map for the predicted label.
     warnings : tuple of str
+    evidence : Evidence
     """
 
     leading: int = 0
@@ -49,6 +55,7 @@ class ExampleOptions:
     reasons: tuple[str, ...] = ("The set holds what must not be missed: melanoma.",)
     methods: tuple[str, ...] = ("gradcam", "lime")
     warnings: tuple[str, ...] = ()
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 def example_study(shape: tuple[int, int] = (96, 128), *, seed: int = 0, simulated: bool = True) -> Study:
@@ -76,12 +83,36 @@ def example_result(study: Study, manifest: Manifest, options: ExampleOptions | N
         request=AnalysisRequest(explain=options.methods),
         prediction=prediction,
         attributions=attributions,
-        measurements=(),
+        measurements=options.evidence.measurements,
         provenance=_provenance(manifest),
         warnings=options.warnings,
         metadata=dict(study.metadata),
         simulated=study.simulated,
+        concepts=options.evidence.concepts,
+        segmentations=options.evidence.segmentations,
     )
+
+
+def example_evidence(shape: tuple[int, ...]) -> Evidence:
+    """Return a diameter, a descriptor and the outline of a box in the middle."""
+    mask = np.zeros(shape, bool)
+    mask[tuple(slice(side // 3, max(side // 3 + 1, 2 * side // 3)) for side in shape)] = True
+    return Evidence(
+        (Measurement("longest_diameter", 12.34, "mm", (4.0, 30.0), "from the outline"),),
+        (Concept("margin", "How sharp is the margin?", ("poorly defined", "sharp"), (0.25, 0.75)),),
+        (Segmentation("nodule", mask, "mean of the members"),),
+    )
+
+
+def example_profile(n: int, labels: int, *, shown: int = 0) -> SliceProfile:
+    """Return the profile of a volume of n slices: rising suspicion of the second label, the last slice refused."""
+    members = np.full((5, n, labels), 0.0, np.float32)
+    members[:, :, 1] = np.linspace(0, 0.9, n)
+    members[:, :, 0] = 1 - members[:, :, 1]
+    members[:, -1] = np.nan
+    scored = ["report" if i < n // 2 else "refer" for i in range(n - 1)]
+    numbers = np.linspace(0, 1, n, dtype=np.float32)
+    return SliceProfile(members[0], members, ("",) * n, (*scored, "reject"), numbers, numbers, shown)
 
 
 def _prediction(manifest: Manifest, options: ExampleOptions) -> Prediction:

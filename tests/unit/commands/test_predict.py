@@ -192,7 +192,8 @@ def test_a_task_that_reads_rows_its_own_way_gets_its_points_and_evidence(tmp_pat
 def test_further_columns_come_last(tasks, pack, out):
     predict(pack, out)
     head = out.read_text().splitlines()[0].split(",")
-    assert head == [*columns(["a", "b", "c"]), "ood", "evidence"]
+    assert head == [*columns(["a", "b", "c"]), "ood", "evidence", "simulated"]
+    assert {row["simulated"] for row in rows_of(out) if not row["error"]} == {"simulated data"}
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,7 @@ class Intake:
         self.files: list[File] = []
         self.problems: list[Problem] = []
         self._bytes = 0
+        self._count = 0
 
     def add(self, index: int, source: bytes | Path) -> None:
         """Take one source in; what is wrong with it is added to the problems."""
@@ -121,13 +122,14 @@ class Intake:
             raise ImageTooLargeError(
                 f"The file is larger than the limit of {most >> 20} MB", remedy="open a smaller file"
             )
-        if self._bytes + size > self.limits.max_total_bytes or len(self.files) >= self.limits.max_files:
+        if self._bytes + size > self.limits.max_total_bytes or self._count >= self.limits.max_files:
             raise ImageTooLargeError(
                 f"The files together are more than the limits of {self.limits.max_files:,} files and "
                 f"{self.limits.max_total_bytes >> 20} MB",
                 remedy="open fewer at a time",
             )
         self._bytes += size
+        self._count += not archive
 
     def _copy(self, source: Path, path: Path, *, follow: bool) -> None:
         with _open_plain(source, follow) as file:
@@ -154,7 +156,7 @@ class Intake:
         place.mkdir(mode=0o700)
         limits = replace(
             self.limits.for_files(path.stat().st_size // BYTES_PER_FILE),
-            max_files=self.limits.max_files - len(self.files),
+            max_files=self.limits.max_files - self._count,
             max_total_bytes=self.limits.max_total_bytes - self._bytes,
         )
         ending = run_request(Request(place, self.key, limits, Job.UNPACK, (path,)))
@@ -173,7 +175,8 @@ class Intake:
         names: dict[str, Sequence[str]] = {}
         links = 0
         unread: list[OSError] = []
-        for number, path in enumerate(_walk(folder, self.limits, unread.append)):
+        # All are listed before one is taken: a folder with too many is refused as a whole.
+        for number, path in enumerate(list(_walk(folder, self.limits, unread.append))):
             parts = path.relative_to(folder).parts
             if path.is_symlink():
                 links += 1

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.config import IGNORE
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import (
     CTImageStorage,
@@ -263,7 +265,8 @@ def make_dicomdir(entries: Sequence[Sequence[str]], writing: Writing | None = No
         record = Dataset()
         record.OffsetOfTheNextDirectoryRecord, record.RecordInUseFlag = 0, 0xFFFF
         record.OffsetOfReferencedLowerLevelDirectoryEntity = 0
-        record.DirectoryRecordType, record.ReferencedFileID = "IMAGE", list(parts)
+        record.DirectoryRecordType = "IMAGE"
+        record["ReferencedFileID"] = DataElement(0x00041500, "CS", list(parts), validation_mode=IGNORE)
         records.append(record)
     ds.FileSetID, ds.DirectoryRecordSequence = "WHYCAD", records
     return to_bytes(ds, writing)

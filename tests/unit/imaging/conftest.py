@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from whycad.errors import ImageError
+from whycad.imaging import StudyItem, read_studies, reader
+from whycad.imaging.child import Command, Ending
 from whycad.imaging.limits import MIB, Limits
-from whycad.imaging.worker import decode
+from whycad.imaging.worker import Request, decode, serve
 from whycad.testing.dicom import CANARY
 from whycad.types import Study
 
@@ -67,5 +70,44 @@ def read(caplog: pytest.LogCaptureFixture) -> Callable[[bytes], Study]:
         assert study.pixels.dtype == np.float32
         assert np.isfinite(study.pixels).all()
         return study
+
+    return run
+
+
+# Everything that may be called anything on disk while sources are read.
+OWN_NAME = re.compile(r"(in|out-\d+|\d+|unpacked|input|names\.json|pixels\.npy|report\.json|findings\.jsonl)\Z")
+
+
+def serve_here(command: Command, limits: Limits) -> Ending:
+    """Do a child's work in this process, without its limits; look at the names on disk afterwards."""
+    request = Request.from_json(command.request)
+    assert request.limits == limits
+    serve(request)
+    work = next(parent for parent in (command.folder, *command.folder.parents) if parent.name.startswith("whycad-"))
+    assert [path.name for path in work.rglob("*") if not OWN_NAME.match(path.name)] == []
+    return Ending.DONE
+
+
+ReadAll = Callable[..., tuple[StudyItem, ...]]
+
+
+@pytest.fixture
+def read_all(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> ReadAll:
+    """``read_studies`` with the children's work done here; nothing of the canary may be left anywhere."""
+    caplog.set_level("DEBUG")
+    monkeypatch.setattr(reader, "run_child", serve_here)
+
+    def run(sources: Sequence[bytes | Path], limits: Limits = SMALL) -> tuple[StudyItem, ...]:
+        caplog.clear()
+        items = read_studies(sources, limits=limits)
+        for item in items:
+            assert (item.study is None) != (item.error is None)
+            if item.error is not None:
+                assert isinstance(item.error, ImageError)
+                assert "no reader expects" not in item.error.message
+            text = describe(item.study) if item.study is not None else explain(item.error)
+            assert_no_canary(text + caplog.text)
+        assert {index for item in items for index in item.sources} == set(range(len(sources)))
+        return items
 
     return run

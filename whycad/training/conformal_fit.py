@@ -16,6 +16,8 @@ FloatArray = NDArray[np.float64]
 LEVEL = 0.9
 # By chance, cross-fitted coverage lies a little off its level; much below is a broken promise.
 SLACK = 0.01
+# The best of several candidates looks better than it is.
+SURE = 2.0
 SHARED = (
     ScoreRule(),
     ScoreRule(form="aps"),
@@ -64,7 +66,7 @@ def cross_fitted_p(data: ScoreData, rule: ScoreRule) -> FloatArray:
 
 
 def choose_score(data: ScoreData) -> ScoreRule:
-    """Compare the scores at 90 %; another one than the plain one must win by a standard error.
+    """Compare the scores at 90 %; another one than the plain one must win by two standard errors.
 
     Parameters
     ----------
@@ -78,7 +80,7 @@ def choose_score(data: ScoreData) -> ScoreRule:
     smallest = trials[0].mean_set_size
     for rule, mask, trial in zip(rules[1:], masks[1:], trials[1:], strict=True):
         gain = plain - mask.sum(axis=1)
-        sure = gain.mean() > grouped_standard_error(gain.astype(np.float64), data.groups)
+        sure = gain.mean() > SURE * grouped_standard_error(gain.astype(np.float64), data.groups)
         if trial.macro_coverage >= LEVEL - SLACK and sure and trial.mean_set_size < smallest:
             chosen, smallest = rule, trial.mean_set_size
     names = [_name(rule) for rule in rules]

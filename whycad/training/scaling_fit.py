@@ -25,6 +25,7 @@ N_FOLDS = 5
 # Holds the temperature at 1 as firmly as one observation would: without it, classes that a line
 # separates would get probabilities of exactly 0 and 1.
 TEMPERATURE_PENALTY = 1.0
+MIN_FOR_STEPS = 500
 
 
 @dataclass(frozen=True)
@@ -106,14 +107,21 @@ class FittedScaling:
     passes: FloatArray
 
 
-def choose_scaling(data: ScalingData, candidates: tuple[Candidate, ...] = CANDIDATES) -> FittedScaling:
+def candidates_for(n: int) -> tuple[Candidate, ...]:
+    """Return the forms that so many cases can carry; steps need many (Niculescu-Mizil and Caruana 2005)."""
+    return tuple(c for c in CANDIDATES if c.form != "isotonic" or n >= MIN_FOR_STEPS)
+
+
+def choose_scaling(data: ScalingData, candidates: tuple[Candidate, ...] | None = None) -> FittedScaling:
     """Compare the candidates, from simple to rich, and fit the chosen one.
 
     Parameters
     ----------
     data : ScalingData
-    candidates : tuple of Candidate
+    candidates : tuple of Candidate or None
+        Those that suit the number of cases by default.
     """
+    candidates = candidates or candidates_for(len(data.labels))
     tried = {candidate: _cross_fit(data, candidate) for candidate in candidates}
     losses = {candidate: case_losses(found[0], data.labels) for candidate, found in tried.items()}
     best = min(losses.values(), key=lambda values: float(values.mean()))
@@ -183,7 +191,8 @@ def _fit_affine(data: ScalingData, form: str, penalty: float) -> tuple[FloatArra
     k = data.logs.shape[-1]
     free = {"temperature": 0, "offset": k, "vector": 2 * k, "dirichlet": k + k * k}[form]
     problem = _Affine(data.logs, data.labels, form, penalty)
-    found = minimize(problem, np.zeros(1 + free), jac=True, method="L-BFGS-B", bounds=[(-3, 3)] + [(-30, 30)] * free)
+    bounds = [(-3, 3)] + [(-30, 30)] * free
+    found = minimize(problem, np.zeros(1 + free), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200})
     return problem.parts(found.x)
 
 
@@ -242,6 +251,15 @@ def _isotonic(data: ScalingData, members: FloatArray) -> dict[str, StepMap]:
 
 
 def _rising(probability: FloatArray, came_true: NDArray[np.bool_]) -> StepMap:
-    fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(probability, came_true)
-    x, y = (np.clip(np.maximum.accumulate(v), 0, 1) for v in (fitted.X_thresholds_, fitted.y_thresholds_))
+    """Return a centred isotonic map: a line through the middles of the steps (Oron and Flournoy 2017).
+
+    Plain steps would give many cases the same probability and lose their order.
+    """
+    fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit_transform(probability, came_true)
+    _, step = np.unique(np.round(fitted, 12), return_inverse=True)
+    size = np.bincount(step)
+    middle = np.bincount(step, weights=probability) / size
+    # One more case at the mean, so that a step of a few cases is no certainty.
+    level = (np.bincount(step, weights=came_true.astype(np.float64)) + came_true.mean()) / (size + 1.0)
+    x, y = (np.clip(np.maximum.accumulate(v), 0, 1) for v in (np.r_[0.0, middle, 1.0], np.r_[0.0, level, 1.0]))
     return StepMap(x=tuple(float(v) for v in x), y=tuple(float(v) for v in y))

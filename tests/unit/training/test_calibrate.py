@@ -1,12 +1,16 @@
 """Calibration undoes what class-balanced training does to probabilities."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from whycad.errors import TrainingError
 from whycad.manifest import Manifest
 from whycad.training.calibrate import CalibrationData, fit_calibration, threshold_for_sensitivity
-from whycad.uncertainty.calibration import CalibrationSource, calibrate
+from whycad.types import TaskKind
+from whycad.uncertainty.assemble import Observed, predictions
+from whycad.uncertainty.calibration import Calibration, CalibrationSource, calibrate
 
 SOURCE = CalibrationSource(dataset="made", selection="all", n=1, n_groups=1, weights_sha256="0" * 64)
 PRIOR = np.array([0.7, 0.2, 0.1])
@@ -43,8 +47,8 @@ def balanced_logits(rng, n, sharpness=2.0):
 
 @pytest.fixture(scope="module")
 def fitted(manifest):
-    logits, y = balanced_logits(np.random.default_rng(0), 3000)
-    groups = np.arange(3000).astype(str)
+    logits, y = balanced_logits(np.random.default_rng(0), 1500)
+    groups = np.arange(1500).astype(str)
     data = CalibrationData(logits, y, groups, None, np.full(3, 1 / 3), SOURCE)
     return fit_calibration(data, manifest)
 
@@ -67,6 +71,7 @@ def test_uncalibrated_probabilities_would_not(fitted):
 
 def test_temperature_finds_the_overconfidence(fitted):
     assert 1.5 < fitted.temperature < 3.0
+    assert fitted.scaling.matrix[0][0] == pytest.approx(1 / fitted.temperature)
 
 
 def test_operating_point_reaches_its_sensitivity(fitted):
@@ -87,3 +92,70 @@ def test_a_class_without_cases_is_refused(manifest):
     data = CalibrationData(logits, np.zeros(100, int), np.arange(100).astype(str), None, np.full(3, 1 / 3), SOURCE)
     with pytest.raises(TrainingError, match="at least 5 cases of each class"):
         fit_calibration(data, manifest)
+
+
+def test_a_class_of_few_groups_is_refused(manifest):
+    logits, y = balanced_logits(np.random.default_rng(0), 200)
+    groups = np.where(y == 2, "one", np.arange(200).astype(str))
+    data = CalibrationData(logits, y, groups, None, np.full(3, 1 / 3), SOURCE)
+    with pytest.raises(TrainingError, match="at least 5 groups of each class"):
+        fit_calibration(data, manifest)
+
+
+def test_everything_is_stored_and_comes_back_from_json(fitted):
+    assert Calibration.model_validate_json(fitted.model_dump_json()) == fitted
+    assert len(fitted.model_dump_json()) < 200_000
+    assert len(fitted.scaling.trials) == 9
+    assert fitted.score.form in {name.split()[0] for name in fitted.score.trials}
+    assert sum(fitted.reliability.top.counts) == 1500
+    assert set(fitted.reliability.per_class) == set("abc")
+    assert fitted.epistemic_over_views
+
+
+def test_the_policy_on_held_out_cases_is_recorded(fitted):
+    risk = fitted.held_out
+    assert risk.n == 1500
+    assert sum(risk.shares.values()) == pytest.approx(1)
+    assert risk.error_reported < risk.error_all
+    assert risk.coverage[-1] == 1
+    assert risk.risk[-1] == pytest.approx(risk.error_all)
+    assert risk.aurc < risk.error_all
+    assert risk.harm_policy is None
+
+
+def test_held_out_sets_cover_new_cases(fitted, manifest):
+    logits, y = balanced_logits(np.random.default_rng(7), 4000)
+    found = predictions(Observed(logits), manifest, fitted)
+    for label, code in enumerate("abc"):
+        inside = [code in case.conformal_set for case, true in zip(found, y, strict=True) if true == label]
+        assert np.mean(inside) > 0.86
+
+
+@pytest.mark.parametrize(("kind", "k"), [(TaskKind.BINARY, 2), (TaskKind.ORDINAL, 3)])
+def test_every_kind_of_task_is_calibrated_with_its_gate(manifest, kind, k):
+    labels = manifest.labels[:k]
+    codes = "abc"[:k]
+    wrong = {true: {said: 5.0 for said in codes if said != true} for true in codes}
+    costs = {"refer": 0.3, "reject": 0.5, "report": wrong}
+    other = Manifest.model_validate(
+        manifest.model_dump(exclude_none=True)
+        | {"kind": kind, "labels": [label.model_dump() for label in labels], "operating_points": []}
+        | {"decision": {"costs": costs}}
+    )
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, k, 150)
+    logits = np.eye(k)[y] + rng.normal(size=(2, 1, 150, k))
+    features, strange = rng.normal(size=(150, 20)) + y[:, None], rng.normal(size=150)
+    groups = np.repeat(np.arange(75), 2).astype(str)
+    data = CalibrationData(logits, y, groups, features, np.full(k, 1 / k), SOURCE, strange)
+    found = fit_calibration(data, other)
+    assert set(found.ood.tails) == {"distance", "residual", "class_distance", "neighbours", "energy", "strange"}
+    assert found.held_out.harm_policy < found.held_out.harm_report_all
+    cases = predictions(data.observed, other, found)
+    assert all(case.out_of_distribution is not None for case in cases)
+    if kind is TaskKind.ORDINAL:
+        assert "ordinal_aps" in found.score.trials
+        runs = [[other.label_codes.index(code) for code in case.conformal_set] for case in cases]
+        assert all(run == list(range(run[0], run[-1] + 1)) for run in runs)
+    without = fit_calibration(replace(data, features=None, strange=None), other)
+    assert set(without.ood.tails) == {"energy"}

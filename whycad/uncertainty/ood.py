@@ -2,8 +2,9 @@
 
 Each score (see ``SCORES``) is turned into a surprise, minus the logarithm of the share of
 calibration images that are at least as strange, so that scores of different units can be
-compared; the gate's score is the largest surprise. Everything is fitted on calibration data
-alone (``ood_fit.py``), no strange image is needed.
+compared; the gate's score is the root of the sum of their squares: one large surprise is enough,
+and several moderate ones add up. Everything is fitted on calibration data alone (``ood_fit.py``),
+no strange image is needed.
 
 References
 ----------
@@ -16,7 +17,7 @@ Wang et al., ViM: Out-Of-Distribution with Virtual-logit Matching, CVPR 2022 (re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -217,8 +218,8 @@ class OodGate(_Frozen):
     def score(self, features: FloatArray) -> FloatArray:
         """Return the gate's score ``(n,)`` from features ``(n, d)`` alone."""
         scores = {} if self.space is None else self.space.scores(features)
-        found = [self.tails[name].of(values) for name, values in scores.items() if name in self.tails]  # type: ignore[index]
-        return np.max(found, axis=0) if found else np.zeros(len(features))
+        found = [tail.of(scores[name]) for name, tail in self.tails.items() if name in scores]
+        return combined(found) if found else np.zeros(len(features))
 
     def percentile(self, score: float) -> float:
         """Return the share (0..100) of calibration cases with a smaller score."""
@@ -276,5 +277,10 @@ def findings(surprises: Mapping[str, FloatArray], gate: OodGate) -> list[OutOfDi
     led = values.argmax(axis=0)
     return [
         OutOfDistribution(score, gate.percentile(score), gate.refer_above, SCORES[names[leader]])
-        for score, leader in zip(values.max(axis=0).tolist(), led, strict=True)
+        for score, leader in zip(combined(values).tolist(), led, strict=True)
     ]
+
+
+def combined(surprises: Sequence[FloatArray] | FloatArray) -> FloatArray:
+    """Return one score ``(n,)`` from the surprises ``(n,)`` of several scores."""
+    return np.asarray(np.sqrt(np.sum(np.square(surprises), axis=0)))

@@ -19,6 +19,7 @@ from whycad.uncertainty.ood import (
     OodGate,
     ScoreName,
     Tail,
+    combined,
     findings,
     raw_scores,
     unit_length,
@@ -111,15 +112,15 @@ def fit_gate(data: GateData, options: GateOptions | None = None) -> FittedGate:
     raw = cross_fitted_scores(data, options)
     tails = {name: fit_tail(raw[name]) for name in SCORES if name in raw}
     surprises = {name: tail.of(raw[name]) for name, tail in tails.items()}
-    largest = np.max(list(surprises.values()), axis=0)
-    refer = _upper_quantile(largest, options.accept / 100)
+    together = combined(list(surprises.values()))
+    refer = _upper_quantile(together, options.accept / 100)
     share = 1.0 - options.accept / 100
     gate = OodGate(
         space=None if data.observed.features is None else _fit_space(data, options),
         tails={_name(name): tail for name, tail in tails.items()},
-        quantiles=tuple(_short(q) for q in np.percentile(largest, np.arange(101))),
+        quantiles=tuple(_short(q) for q in np.percentile(together, np.arange(101))),
         refer_above=_short(refer),
-        reject_above=_short(refer + fit_tail(largest).scale * np.log(share / REJECT_SHARE)),
+        reject_above=_short(refer + fit_tail(together).scale * np.log(share / REJECT_SHARE)),
     )
     return FittedGate(gate, findings(surprises, gate))
 

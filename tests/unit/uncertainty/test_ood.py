@@ -13,6 +13,7 @@ from whycad.uncertainty.ood import (
     OodReference,
     Tail,
     assess,
+    combined,
     energy,
     percentile_among,
     raw_scores,
@@ -109,13 +110,14 @@ def test_missing_parts_are_left_out_of_the_score(fitted):
     part = assess(Observed(observed.logits), fitted.gate)
     whole = assess(observed, fitted.gate)
     assert all(a.score <= b.score for a, b in zip(part, whole, strict=True))
-    np.testing.assert_allclose(
-        fitted.gate.score(observed.features),
-        [
-            max(fitted.gate.surprises(observed)[n][i] for n in ("distance", "residual", "neighbours", "class_distance"))
-            for i in range(10)
-        ],
-    )
+    surprises = fitted.gate.surprises(observed)
+    of_features = [surprises[name] for name in ("distance", "residual", "neighbours", "class_distance")]
+    np.testing.assert_allclose(fitted.gate.score(observed.features), combined(of_features))
+
+
+def test_one_large_surprise_is_enough_and_small_ones_add_up():
+    assert combined([np.array([9.0]), np.array([0.0])]) == pytest.approx(9)
+    assert combined([np.array([3.0]), np.array([4.0])]) == pytest.approx(5)
 
 
 def test_groups_are_never_on_both_sides():

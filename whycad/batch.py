@@ -122,8 +122,11 @@ def _prepare(
         request = AnalysisRequest(region=region, coverage=options.coverage)
         reading = read_by_slices(study, ensemble, request, Hooks())
         return Outcome(reading.prediction, evidence_of(reading, ensemble, Hooks()) if options.evidence else Evidence())
-    check_region(study, region)
-    problems = input_problems(study, plugin.manifest) or plugin.gate(study, region)
+    problems = input_problems(study, plugin.manifest)
+    if not problems:
+        check_region(study, region)
+        plugin.require_region(region)
+        problems = plugin.gate(study, region)
     if problems:
         return Outcome(no_score(plugin.manifest, problems, options.coverage))
     return _Ready(study, plugin.preprocess(study, region))

@@ -129,16 +129,26 @@ class Plugin:
         PluginError
             When the code raises or breaks what the manifest declares.
         """
-        if self.manifest.input.needs_region and region is None:
-            raise GeometryError(
-                f"task {self.id!r} needs a point or box on the image",
-                remedy="click the finding, or draw a box around it",
-            )
+        self.require_region(region)
         function = self.resolve(self.manifest.code.preprocess)
         with contained(self, "preprocess"):
             inputs = function(study, region)
         check_model_input(self, inputs, study)
         return inputs  # type: ignore[no-any-return]  # checked above
+
+    def require_region(self, region: Region | None) -> None:
+        """Raise where the task needs to be told where to look, and was not.
+
+        Raises
+        ------
+        GeometryError
+        """
+        if self.manifest.input.needs_region and region is None:
+            name = self.manifest.input.region_name
+            raise GeometryError(
+                f"task {self.id!r} needs a point or box on the image",
+                remedy=f"click the {name}, or draw a box around it",
+            )
 
     def gate(self, study: Study, region: Region | None = None) -> tuple[str, ...]:
         """Return the task's own reasons why a study cannot be scored; empty where it has none.

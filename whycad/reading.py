@@ -68,11 +68,14 @@ def read_whole(study: Study, ensemble: Ensemble, request: AnalysisRequest, hooks
     """
     plugin, manifest = ensemble.plugin, ensemble.plugin.manifest
     hooks.progress(Progress("preprocess", 0.02, "Preparing the image"))
-    check_region(study, request.region)
     problems = input_problems(study, manifest)
-    refused = () if problems else plugin.gate(study, request.region)
-    if problems or (refused and not study.simulated):
-        return Reading(study, None, no_score(manifest, problems or refused, request.coverage))
+    if problems:
+        return Reading(study, None, no_score(manifest, problems, request.coverage))
+    check_region(study, request.region)
+    plugin.require_region(request.region)
+    refused = plugin.gate(study, request.region)
+    if refused and not study.simulated:
+        return Reading(study, None, no_score(manifest, refused, request.coverage))
     inputs = plugin.preprocess(study, request.region)
     hooks.check()
     hooks.progress(Progress("predict", 0.05, "Running the members"))

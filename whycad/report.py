@@ -70,7 +70,7 @@ def html_report(content: ReportContent) -> str:
         "answer": _answer(content) if wording.shows_answer(result) else None,
         "image": {"uri": data_uri(base_picture(content.study, index)), "alt": image_alt(content.study, index)},
         "profile": profile_context(result, manifest),
-        "evidence": evidence_context(result, content.study, manifest),
+        "evidence": evidence_context(result, content.study),
         "maps": [_map(content, attribution, index) for attribution in result.attributions],
         "facts": [wording.metadata_words(name, value) for name, value in sorted(result.metadata.items())],
         "warnings": [wording.printable(text, 400) for text in result.warnings if text != wording.GATE_BYPASSED],

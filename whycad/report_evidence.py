@@ -14,7 +14,7 @@ CONCEPT_NOTE = "What the model expects radiologists to rate; not a rating by any
 OUTLINE_NOTE = "Drawn by the model, not by a reader."
 
 
-def evidence_context(result: AnalysisResult, study: Study, manifest: Manifest) -> JsonObject | None:
+def evidence_context(result: AnalysisResult, study: Study) -> JsonObject | None:
     """Return what the template shows of the evidence; None where there is none.
 
     Raises

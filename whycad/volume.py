@@ -84,10 +84,10 @@ def read_by_slices(study: Study, ensemble: Ensemble, request: AnalysisRequest, h
         Of the kind that says which part failed.
     """
     plugin, manifest = ensemble.plugin, ensemble.plugin.manifest
-    check_region(study, request.region)
     problems = input_problems(study, manifest)
     if problems:
-        return Reading(study, None, no_score(manifest, problems, request.coverage), None)
+        return Reading(study, None, no_score(manifest, problems, request.coverage))
+    check_region(study, request.region)
     calibration = calibration_of(plugin)
     passes = _pass_slices(study, ensemble, calibration, hooks)
     found = dict(

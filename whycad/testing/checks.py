@@ -21,7 +21,7 @@ from whycad.registry import card_problem, misfit
 from whycad.testing.probes import probe_shapes, region_for, spot_pair, spot_sigma, textured_study
 from whycad.types import AnalysisRequest, ModelInput
 
-_UNSAFE_TEXT = re.compile(r"<\s*[a-zA-Z!/]|\]\(|!\[|javascript:|data:text/html", re.IGNORECASE)
+UNSAFE_TEXT = re.compile(r"<\s*[a-zA-Z!/]|\]\(|!\[|javascript:|data:text/html", re.IGNORECASE)
 # A peak may be off by the spot's own width and by one model pixel, not more.
 SPOT_POSITIONS = ((0.30, 0.40), (0.62, 0.35), (0.40, 0.68), (0.70, 0.60))
 BATCH_TOLERANCE = 1e-3
@@ -41,7 +41,7 @@ def check_manifest(plugin: Plugin) -> None:
     for place, text in _texts(plugin.manifest, "plugin.toml"):
         if not text.isprintable():
             raise ManifestError(f"{plugin.label}: {place} holds control or invisible characters")
-        if _UNSAFE_TEXT.search(text):
+        if UNSAFE_TEXT.search(text):
             raise ManifestError(f"{plugin.label}: {place} holds HTML or Markdown; write plain text")
 
 
@@ -213,7 +213,7 @@ def check_explain(plugin: Plugin) -> None:
     unknown = sorted(set(plugin.manifest.explain.methods) - set(METHODS))
     if unknown:
         raise PluginError(f"{plugin.label}: there is no explanation method {unknown[0]!r}")
-    ensemble = _loaded(plugin)
+    ensemble = loaded_ensemble(plugin)
     inputs = _preprocess(plugin)
     options = ExplainOptions(
         gradcam_layer=plugin.manifest.explain.gradcam_layer,
@@ -261,7 +261,7 @@ def check_analysis(plugin: Plugin) -> None:
     ------
     WhyCadError
     """
-    ensemble = _loaded(plugin)
+    ensemble = loaded_ensemble(plugin)
     if plugin.calibration_path() is None:
         raise NotApplicable("plugin.toml names no calibration")
     shape = probe_shapes(plugin.manifest.input)[1]
@@ -295,7 +295,15 @@ def _preprocess(plugin: Plugin, shape: Sequence[int] | None = None, seed: int = 
 
 
 @lru_cache(maxsize=1)  # by identity of the plugin: the checks of one run share a loaded ensemble
-def _loaded(plugin: Plugin) -> Ensemble:
+def loaded_ensemble(plugin: Plugin) -> Ensemble:
+    """Load a plugin's members on the CPU, once for the checks of one run.
+
+    Raises
+    ------
+    NotApplicable
+        When plugin.toml names no weights.
+    WeightsError, PluginError
+    """
     if not plugin.manifest.weights.files:
         raise NotApplicable("plugin.toml names no weights")
     return load_members(plugin, choose_device("cpu"))
@@ -304,7 +312,7 @@ def _loaded(plugin: Plugin) -> Ensemble:
 def _forward_function(plugin: Plugin) -> Callable[[Tensor], Tensor]:
     """Return the first member's checked forward pass; untrained where there are no weights."""
     if plugin.manifest.weights.files:
-        model = _loaded(plugin).members[0]
+        model = loaded_ensemble(plugin).members[0]
     else:
         torch.manual_seed(0)
         model = plugin.build_model().eval()

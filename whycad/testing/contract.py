@@ -37,6 +37,14 @@ from whycad.testing.checks import (
     check_preprocess,
     check_weights,
 )
+from whycad.testing.checks_more import (
+    check_evidence,
+    check_gate,
+    check_row_reader,
+    check_single_image,
+    check_slices,
+    check_strange,
+)
 
 __all__ = [
     "CHECKS",
@@ -48,12 +56,18 @@ __all__ = [
     "check_calibration",
     "check_card",
     "check_determinism",
+    "check_evidence",
     "check_explain",
     "check_forward",
+    "check_gate",
     "check_geometry_round_trip",
     "check_manifest",
     "check_phantom",
     "check_preprocess",
+    "check_row_reader",
+    "check_single_image",
+    "check_slices",
+    "check_strange",
     "check_weights",
     "run_check",
     "run_checks",
@@ -98,7 +112,13 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             check_calibration,
             check_explain,
             check_phantom,
+            check_gate,
+            check_evidence,
+            check_row_reader,
+            check_strange,
             check_analysis,
+            check_slices,
+            check_single_image,
         )
     }
 )

@@ -55,8 +55,8 @@ def spot_sigma(shape: Sequence[int]) -> float:
 
 
 def region_for(manifest: Manifest, shape: Sequence[int]) -> Region | None:
-    """Return a box around the middle where the task needs a region."""
-    if not manifest.input.needs_region:
+    """Return a box around the middle where the task needs a region, and in a volume that is read at once."""
+    if not manifest.input.needs_region and not (len(shape) == len(manifest.input.shape) == 3):
         return None
     return Region(tuple(side * 0.25 for side in shape), tuple(side * 0.75 for side in shape))
 
@@ -73,12 +73,13 @@ def _wrap(manifest: Manifest, pixels: FloatArray) -> Study:
     spec = manifest.input
     modality = spec.modalities[0]
     unit = "rgb" if spec.colour else "HU" if modality == "CT" else "normalised"
-    d = len(spec.shape)
+    d = pixels.ndim - int(spec.colour)
+    known = spec.spacing_mm if spec.spacing_mm is not None else ()
     return Study(
         pixels=np.ascontiguousarray(pixels, dtype=np.float32),
         modality=modality,
         sha256=hashlib.sha256(pixels.tobytes()).hexdigest(),
         unit=unit,
-        spacing_mm=spec.spacing_mm if spec.spacing_mm is not None else (1.0,) * d,
+        spacing_mm=((1.0,) * d + tuple(known))[-d:],
         simulated=True,
     )

@@ -145,7 +145,7 @@ def on_slice(values: NDArray[Value], study: Study, index: int | None) -> NDArray
         raise GeometryError(f"a map of shape {values.shape} does not fit an image of shape {study.spatial_shape}")
     if values.ndim == 2:
         return values
-    return values[len(values) // 2 if index is None else index]
+    return np.asarray(values[len(values) // 2 if index is None else index])
 
 
 def outlined(study: Study, segmentations: Sequence[Segmentation], *, index: int | None = None) -> Picture:

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.packs import PackCases, find_cases
+from dashboard.facts import TaskFacts
 from dashboard.settings import Settings
 from whycad.errors import JobError, ManifestError, PluginError
 from whycad.jobs import JobQueue, JobSettings
 from whycad.performance import NOTHING, Performance, read_performance
 from whycad.phantom import PhantomCase
 from whycad.plugin import load_plugin
-from whycad.registry import Registry, discover
+from whycad.registry import PluginEntry, Registry, discover
 from whycad.rendering import thumbnail
-from whycad.uncertainty.calibration import StoredOperatingPoint, read_calibration
+from whycad.uncertainty.calibration import Calibration, read_calibration
 
 
 @st.cache_resource(show_spinner=False)
@@ -43,6 +43,9 @@ def job_queue() -> JobQueue:
     queue = JobQueue(registry(), JobSettings(devices=(settings().device,)))
     queue.warm_up()
     return queue
+
+
+NO_CASES = "there are none"
 
 
 @dataclass
@@ -82,9 +85,17 @@ def desk() -> Desk:
 
 @dataclass
 class SampleShelf:
-    """A plugin's simulated samples: made once by the model worker, then shared."""
+    """A plugin's samples: made, or chosen from packs, once by the model worker, then shared.
+
+    Attributes
+    ----------
+    plugin_id : str
+    data : Path or None
+        Folder of packs to choose real cases from; None for the plugin's simulated samples.
+    """
 
     plugin_id: str
+    data: Path | None = None
     owner: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     job_id: str = ""
     cases: tuple[PhantomCase, ...] = ()
@@ -102,7 +113,7 @@ class SampleShelf:
             return
         try:
             if not self.job_id:
-                self.job_id = queue.submit_samples(self.plugin_id, self.owner)
+                self.job_id = self._submit(queue)
             status = queue.status(self.job_id, self.owner)
         except (JobError, PluginError) as error:
             self.failed = str(error)
@@ -110,20 +121,25 @@ class SampleShelf:
         if status.finished:
             self.thumbnails = tuple(thumbnail(case.study) for case in status.samples)
             self.cases = status.samples
-            self.failed = "" if status.samples else str(status.error or "the task has no samples")
+            self.failed = "" if status.samples else str(status.error or NO_CASES)
+
+    def _submit(self, queue: JobQueue) -> str:
+        if self.data is not None:
+            return queue.submit_pack_cases(self.plugin_id, self.data, self.owner)
+        return queue.submit_samples(self.plugin_id, self.owner)
 
 
 @st.cache_resource(show_spinner=False)
 def sample_shelf(plugin_id: str) -> SampleShelf:
-    """Return the samples of one plugin, which may still be in the making."""
+    """Return the simulated samples of one plugin, which may still be in the making."""
     return SampleShelf(plugin_id)
 
 
 @st.cache_resource(show_spinner=False)
-def pack_cases(plugin_id: str) -> PackCases | None:
-    """Return the real ``val`` cases that suit a task, or None where ``WHYCAD_DATA`` names none."""
-    folder, manifest = settings().data, registry().entry(plugin_id).manifest
-    return None if folder is None or manifest is None else find_cases(folder, manifest)
+def pack_shelf(plugin_id: str) -> SampleShelf | None:
+    """Return the real ``val`` cases that suit a task, or None where ``WHYCAD_DATA`` names no folder."""
+    folder = settings().data
+    return None if folder is None else SampleShelf(plugin_id, folder)
 
 
 @st.cache_resource(show_spinner=False)
@@ -136,16 +152,22 @@ def performance(folder: Path) -> Performance:
 
 
 @st.cache_resource(show_spinner=False)
-def operating_points(folder: Path) -> dict[str, StoredOperatingPoint]:
-    """Return what a plugin's thresholds achieved on its calibration data."""
+def calibration(folder: Path) -> Calibration | None:
+    """Return a plugin's stored calibration; None where there is none or it is broken."""
     try:
         plugin = load_plugin(folder)
         path = plugin.calibration_path()
         if path is None or not path.is_file():
-            return {}
-        return dict(read_calibration(path, plugin.manifest.label_codes).operating_points)
+            return None
+        return read_calibration(path, plugin.manifest.label_codes)
     except ManifestError:
-        return {}
+        return None
+
+
+def facts(entry: PluginEntry) -> TaskFacts:
+    """Return a ready task with everything that is stored with it."""
+    assert entry.manifest is not None, "only tasks with a manifest are ready"
+    return TaskFacts(entry.manifest, performance(entry.folder), calibration(entry.folder))
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,7 +1,8 @@
-"""Results as plotly figures; no Streamlit here."""
+"""Results as plotly figures; no Streamlit here. What says how sure a result is: ``figures_uncertainty``."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from whycad import wording
@@ -14,10 +15,23 @@ if TYPE_CHECKING:
 # Blue and vermilion of Okabe & Ito, legible on light and dark and apart for every kind of colour vision.
 CALM, ALERT, QUIET = "#2b7bba", "#d55e00", "#8795a1"
 INK_ON_LIGHT, INK_ON_DARK = "#16212b", "#e4eaef"
+CLEAR = "rgba(0,0,0,0)"
+DOT = {"size": 6, "color": "rgba(20,30,40,0.75)", "line": {"width": 1, "color": "rgba(255,255,255,0.9)"}}
 ROW_PX = 32
+CONFIG = {"displayModeBar": False}
 
 
-def label_chart(prediction: Prediction, manifest: Manifest, coverage: float, *, dark: bool = False) -> go.Figure:
+def is_dark(theme: str | None) -> bool:
+    """Whether figures are drawn for a dark page."""
+    return theme == "dark"
+
+
+def ink(*, dark: bool) -> str:
+    """Return the colour of words and lines."""
+    return INK_ON_DARK if dark else INK_ON_LIGHT
+
+
+def label_chart(prediction: Prediction, manifest: Manifest, chosen: Sequence[str], *, dark: bool = False) -> go.Figure:
     """Draw every label's probability as a bar, with one dot per member.
 
     Parameters
@@ -25,15 +39,14 @@ def label_chart(prediction: Prediction, manifest: Manifest, coverage: float, *, 
     prediction : Prediction
         With a score.
     manifest : Manifest
-    coverage : float
-        Labels in the set at this level are in colour; those that must not be missed in the alert one.
+    chosen : sequence of str
+        Labels of the set: they are in colour; those that must not be missed in the alert one.
     dark : bool
         Whether the page is dark.
     """
     import plotly.graph_objects as go
 
-    codes = wording.ranked(prediction)[::-1]
-    chosen = wording.set_at(prediction, coverage)
+    codes = shown_order(prediction, manifest)[::-1]
     titles = [manifest.label(code).name for code in codes]
     shares = [prediction.probability(code) for code in codes]
     figure = go.Figure()
@@ -41,7 +54,7 @@ def label_chart(prediction: Prediction, manifest: Manifest, coverage: float, *, 
         x=shares,
         y=titles,
         orientation="h",
-        marker_color=[_colour(code, chosen, manifest) for code in codes],
+        marker_color=[label_colour(code, chosen, manifest) for code in codes],
         text=[wording.percent(share) for share in shares],
         customdata=[wording.members_text(prediction, code) for code in codes],
         hovertemplate="%{y}: %{text}, %{customdata}<extra></extra>",
@@ -49,29 +62,36 @@ def label_chart(prediction: Prediction, manifest: Manifest, coverage: float, *, 
         width=0.5,
     )
     _add_members(figure, prediction, codes, titles)
-    _add_numbers(figure, titles, shares, bold={manifest.label(code).name for code in chosen})
-    return _calm(figure, len(codes), INK_ON_DARK if dark else INK_ON_LIGHT)
+    add_numbers(figure, titles, shares, bold={manifest.label(code).name for code in chosen})
+    return calm_rows(figure, len(codes), ink(dark=dark))
 
 
-def _colour(code: str, chosen: tuple[str, ...], manifest: Manifest) -> str:
+def shown_order(prediction: Prediction, manifest: Manifest) -> tuple[str, ...]:
+    """Return label codes from most to least probable; stages keep their own order."""
+    return manifest.label_codes if manifest.kind.value == "ordinal" else wording.ranked(prediction)
+
+
+def label_colour(code: str, chosen: Sequence[str], manifest: Manifest) -> str:
+    """Return a label's colour: quiet outside the set, alert where it must not be missed."""
     if code not in chosen:
         return QUIET
     return ALERT if manifest.label(code).must_not_miss else CALM
 
 
-def _add_members(figure: go.Figure, prediction: Prediction, codes: tuple[str, ...], titles: list[str]) -> None:
+def _add_members(figure: go.Figure, prediction: Prediction, codes: Sequence[str], titles: Sequence[str]) -> None:
     columns = [prediction.labels.index(code) for code in codes]
     members = prediction.member_probabilities
     figure.add_scatter(
         x=[float(members[m, c]) for c in columns for m in range(len(members))],
         y=[title for title in titles for _ in range(len(members))],
         mode="markers",
-        marker={"size": 6, "color": "rgba(20,30,40,0.75)", "line": {"width": 1, "color": "rgba(255,255,255,0.9)"}},
+        marker=DOT,
         hovertemplate="%{y}, one member: %{x:.1%}<extra></extra>",
     )
 
 
-def _add_numbers(figure: go.Figure, titles: list[str], shares: list[float], bold: set[str]) -> None:
+def add_numbers(figure: go.Figure, titles: Sequence[str], shares: Sequence[float], bold: set[str]) -> None:
+    """Write the shares at the right edge, those of the titles in ``bold`` in bold."""
     for title, share in zip(titles, shares, strict=True):
         text = wording.percent(share)
         figure.add_annotation(
@@ -84,20 +104,29 @@ def _add_numbers(figure: go.Figure, titles: list[str], shares: list[float], bold
         )
 
 
-def _calm(figure: go.Figure, rows: int, ink: str) -> go.Figure:
+def calm_rows(figure: go.Figure, rows: int, colour: str) -> go.Figure:
+    """Lay out a figure of named rows over 0..1 without axes, and with room for numbers on the right."""
+    calm(figure, ROW_PX * rows + 16, colour)
     figure.update_layout(
-        height=ROW_PX * rows + 16,
+        bargap=0.4,
+        xaxis={"range": [-0.02, 1.25], "visible": False, "fixedrange": True},
+        yaxis={"fixedrange": True, "ticks": "", "automargin": True, "tickfont": {"size": 13, "color": colour}},
+    )
+    figure.update_annotations(font={"size": 13, "color": colour})
+    return figure
+
+
+def calm(figure: go.Figure, height: int, colour: str) -> go.Figure:
+    """Set height, words and background: no legend, nothing to drag."""
+    figure.update_layout(
+        height=height,
         margin={"l": 0, "r": 0, "t": 4, "b": 4},
         showlegend=False,
-        bargap=0.4,
         dragmode=False,
-        xaxis={"range": [-0.02, 1.25], "visible": False, "fixedrange": True},
-        yaxis={"fixedrange": True, "ticks": "", "automargin": True, "tickfont": {"size": 13, "color": ink}},
-        font={"size": 13, "color": ink},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
+        font={"size": 13, "color": colour},
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
     )
-    figure.update_annotations(font={"size": 13, "color": ink})
     return figure
 
 
@@ -105,6 +134,6 @@ def label_chart_alt(prediction: Prediction, manifest: Manifest) -> str:
     """Say in words what the chart shows."""
     parts = (
         f"{manifest.label(code).name} {wording.percent(prediction.probability(code))}"
-        for code in wording.ranked(prediction)
+        for code in shown_order(prediction, manifest)
     )
     return "Calibrated probability of every label: " + ", ".join(parts)

@@ -12,9 +12,9 @@ from typing import Literal
 
 import streamlit as st
 
-from dashboard.components.viewer import ViewerImage, ViewerOverlay
+from dashboard.components.viewer import ViewerImage, ViewerOutline, ViewerOverlay
 from whycad.report import image_alt
-from whycad.types import AnalysisRequest, AnalysisResult, Progress, Study
+from whycad.types import AnalysisRequest, AnalysisResult, Progress, Region, Study
 
 KEY = "whycad_session"
 Source = Literal["upload", "sample", "pack"]
@@ -44,6 +44,10 @@ class Work:
         Jobs that wait before this one.
     message : str
         Why the last job gave nothing, already fit for Markdown.
+    region : Region or None
+        Where the reader pointed.
+    candidate : tuple of int or None
+        Another place that the reader clicked since; nothing is done before they say so.
     """
 
     result: AnalysisResult | None = None
@@ -57,7 +61,10 @@ class Work:
     cancelled: bool = False
     started: bool = False
     partial_seen: int = 0
+    region: Region | None = None
+    candidate: tuple[int, ...] | None = None
     overlays: dict[tuple[str, str], ViewerOverlay] = field(default_factory=dict)
+    outlines: dict[str, ViewerOutline] = field(default_factory=dict)
 
     @property
     def busy(self) -> bool:
@@ -72,12 +79,17 @@ class Work:
         return min(1.0, max(0.0, (done + current) / max(1, self.n_jobs)))
 
     def add(self, result: AnalysisResult) -> None:
-        """Take a newer result and keep the maps of the older one that it lacks."""
-        older = self.result.attributions if self.result is not None else ()
+        """Take a newer result and keep the maps of the older one that it lacks, if they are of the same slice."""
+        same_place = self.result is not None and _shown_slice(self.result) == _shown_slice(result)
+        older = self.result.attributions if self.result is not None and same_place else ()
         new = {(a.method, a.target) for a in result.attributions}
         maps = (*(a for a in older if (a.method, a.target) not in new), *result.attributions)
         request = replace(result.request, explain=tuple(dict.fromkeys(a.method for a in maps)), target="")
         self.result = replace(result, attributions=maps, request=request)
+
+
+def _shown_slice(result: AnalysisResult) -> int | None:
+    return None if result.profile is None else result.profile.shown
 
 
 @dataclass
@@ -92,6 +104,10 @@ class OpenCase:
         Names no patient and no file.
     true_label : str
         Label code, empty where unknown.
+    task : str
+        Id of the task whose sample it is; empty for an upload.
+    region : Region or None
+        Where the sample's finding is.
     """
 
     id: str
@@ -100,6 +116,8 @@ class OpenCase:
     source: Source
     description: str = ""
     true_label: str = ""
+    task: str = ""
+    region: Region | None = None
     work: dict[str, Work] = field(default_factory=dict)
     label_revealed: bool = False
 
@@ -110,7 +128,7 @@ class OpenCase:
 
     def work_for(self, plugin_id: str) -> Work:
         """Return the work under one task, begun where there is none."""
-        return self.work.setdefault(plugin_id, Work())
+        return self.work.setdefault(plugin_id, Work(region=self.region if plugin_id == self.task else None))
 
 
 @dataclass
@@ -127,13 +145,21 @@ class Session:
         What could not be opened, fit for Markdown.
     uploader : int
         Part of the uploader's key: a new one empties it.
+    seen : int
+        Number of the last mark in the viewer that was looked at.
+    coverage : float
+        Level of the set that the reader chose.
+    priors : dict of str to tuple of float
+        The reader's prevalence per label, by task; absent for that of the calibration data.
     """
 
     cases: dict[str, OpenCase] = field(default_factory=dict)
     current: str = ""
     problems: list[str] = field(default_factory=list)
     uploader: int = 0
-    pack_page: int = 1
+    seen: int = 0
+    coverage: float = DEFAULT_COVERAGE
+    priors: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def case(self) -> OpenCase | None:
@@ -164,10 +190,11 @@ def session() -> Session:
     return found
 
 
-def coverage() -> float:
-    """Return the level of the set that the reader chose; the control for it may come later on the page."""
+def take_coverage() -> None:
+    """Keep the level that the reader has just chosen; the control itself is not always on the page."""
     chosen = st.session_state.get(COVERAGE_KEY)
-    return float(chosen) if chosen in COVERAGES else DEFAULT_COVERAGE
+    if chosen in COVERAGES:
+        session().coverage = float(chosen)
 
 
 def new_id() -> str:

@@ -10,30 +10,66 @@ from dashboard.text import error_text
 from whycad.errors import JobError, WhyCadError
 from whycad.jobs import JobStatus
 from whycad.manifest import Manifest
-from whycad.types import AnalysisRequest
+from whycad.types import AnalysisRequest, Region
+
+
+def waits_for_click(case: OpenCase, manifest: Manifest) -> bool:
+    """Whether the task has to be told where to look, and has not been."""
+    return manifest.input.needs_region and case.work_for(manifest.id).region is None
+
+
+def is_read_by_slices(case: OpenCase, manifest: Manifest) -> bool:
+    """Whether the task reads this volume slice by slice."""
+    return manifest.input.per_slice and len(case.study.spatial_shape) == 3
 
 
 def begin(case: OpenCase, manifest: Manifest) -> None:
-    """Ask once for the prediction and all of the task's maps for the predicted label."""
+    """Ask once for the prediction and all of the task's maps for the predicted label.
+
+    Nothing is asked before the reader has pointed, where the task needs that. Of a volume that is
+    read slice by slice the maps come on demand.
+    """
     work = case.work_for(manifest.id)
-    if not work.started:
-        work.started = True
-        _start(case, manifest, "", manifest.explain.methods)
+    if work.started or waits_for_click(case, manifest):
+        return
+    work.started = True
+    if is_read_by_slices(case, manifest):
+        _start(case, manifest.id, [AnalysisRequest()])
+    else:
+        explain_for(case, manifest, "", manifest.explain.methods)
+
+
+def point_at(case: OpenCase, manifest: Manifest, index: Sequence[int]) -> None:
+    """Analyse anew, with the reader's point; what was found for another point is dropped."""
+    cancel(case.work_for(manifest.id))
+    case.work[manifest.id] = Work(region=Region(tuple(float(i) for i in index)))
+    begin(case, manifest)
 
 
 def explain_for(case: OpenCase, manifest: Manifest, label: str, methods: Sequence[str]) -> None:
-    """Ask for maps of a label."""
-    _start(case, manifest, label, methods)
-
-
-def _start(case: OpenCase, manifest: Manifest, label: str, methods: Sequence[str]) -> None:
-    """Begin a round of jobs in place of one that still runs: the prediction with the first map, then map by map."""
+    """Ask for maps of a label, one job for each; empty for the predicted label."""
     work = case.work_for(manifest.id)
+    if is_read_by_slices(case, manifest) and work.result is not None and work.result.profile is not None:
+        explain_slice(case, manifest, work.result.profile.shown, label)
+        return
+    requests = [AnalysisRequest(explain=(method,), target=label, region=work.region) for method in methods]
+    _start(case, manifest.id, requests or [AnalysisRequest(region=work.region)])
+
+
+def explain_slice(case: OpenCase, manifest: Manifest, number: int, label: str = "") -> None:
+    """Ask for all maps of one slice of a volume, in one job: each job reads the whole volume."""
+    rows, columns = case.study.spatial_shape[-2:]
+    place = Region((float(number), (rows - 1) / 2, (columns - 1) / 2))
+    _start(case, manifest.id, [AnalysisRequest(explain=manifest.explain.methods, target=label, region=place)])
+
+
+def _start(case: OpenCase, plugin_id: str, requests: list[AnalysisRequest]) -> None:
+    """Begin a round of jobs in place of one that still runs: the prediction with the first map, then map by map."""
+    work = case.work_for(plugin_id)
     cancel(work)
     work.message, work.cancelled = "", False
-    work.todo = [AnalysisRequest(explain=(method,), target=label) for method in methods] or [AnalysisRequest()]
-    work.n_jobs = len(work.todo)
-    _next(case, manifest.id)
+    work.todo, work.n_jobs = requests, len(requests)
+    _next(case, plugin_id)
 
 
 def _next(case: OpenCase, plugin_id: str) -> None:

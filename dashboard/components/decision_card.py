@@ -2,57 +2,58 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import streamlit as st
 
 from dashboard import figures
 from dashboard.components.rows import rows
-from dashboard.state import COVERAGE_KEY, COVERAGES, DEFAULT_COVERAGE, OpenCase, coverage
+from dashboard.facts import TaskFacts
+from dashboard.setting import Shown, set_words, stage_rows
+from dashboard.state import OpenCase
 from dashboard.text import plain
 from whycad import wording
 from whycad.manifest import Manifest
-from whycad.performance import Performance
-from whycad.types import AnalysisResult, Decision, DecisionKind, EvidenceLevel, Prediction
-from whycad.uncertainty.calibration import StoredOperatingPoint
+from whycad.types import Decision, DecisionKind, Prediction, TaskKind
 
 
-@dataclass(frozen=True)
-class TaskFacts:
-    """A task and its stored figures."""
-
-    manifest: Manifest
-    performance: Performance
-    operating_points: dict[str, StoredOperatingPoint]
-
-
-def decision_card(result: AnalysisResult, case: OpenCase, facts: TaskFacts) -> None:
+def decision_card(shown: Shown, case: OpenCase, facts: TaskFacts) -> None:
     """Show answer, decision and the numbers behind them."""
-    prediction, manifest = result.prediction, facts.manifest
+    prediction, manifest = shown.prediction, facts.manifest
     with st.container(border=True, key=f"card-{prediction.decision.kind.value}", gap="xsmall"):
-        real = "real-data model" if manifest.evidence_level is EvidenceLevel.REAL else "model trained on simulated data"
-        st.caption(f"{plain(manifest.title)} · {real}")
-        if not wording.has_score(prediction):
+        _source(shown, facts)
+        if not shown.scored:
             st.markdown("## No score")
             _decision(prediction.decision)
             return
-        _answer(result, manifest)
+        _answer(shown, manifest)
         _decision(prediction.decision)
-        rows(_numbers(result, facts), key="card")
+        rows(_numbers(shown, facts), key="card")
     with st.container(border=True, key="card-labels", gap="xsmall"):
-        _labels(prediction, manifest)
-    _true_label(case, prediction, manifest)
+        _labels(shown, manifest)
+    _true_label(case, shown.result.prediction, manifest)
 
 
-def _answer(result: AnalysisResult, manifest: Manifest) -> None:
-    prediction = result.prediction
+def _source(shown: Shown, facts: TaskFacts) -> None:
+    """Say which task this is, and for good what is simulated of it."""
+    model = "model trained on simulated data" if facts.is_simulated else "real-data model"
+    badge = "  :orange-badge[simulated data]" if shown.result.simulated else ""
+    st.caption(f"{plain(facts.manifest.title)} · {model}{badge}")
+    if wording.GATE_BYPASSED in shown.result.warnings:
+        st.warning(f"**{plain(wording.GATE_BYPASSED, 300)}**", icon=":material/science:")
+
+
+def _answer(shown: Shown, manifest: Manifest) -> None:
+    prediction = shown.prediction
     label = manifest.label(prediction.predicted)
     with st.container(key="answer", gap=None):
         st.markdown(f"## {plain(label.name)}")
         share = wording.percent(prediction.probability(label.code))
         st.markdown(f"### {plain(share)}")
-        st.caption(f"calibrated · {plain(wording.members_text(prediction, label.code))}")
-    reason = wording.leading_reason(result, manifest)
+        basis = "calibrated" if shown.prior is None else "calibrated, at your prevalence"
+        whole = "" if shown.result.profile is None else " · the whole volume"
+        st.caption(f"{basis} · {plain(wording.members_text(prediction, label.code))}{whole}")
+    reason = wording.leading_reason(replace(shown.result, prediction=prediction), manifest)
     if reason:
         st.caption(plain(reason, 400))
 
@@ -61,28 +62,69 @@ def _decision(decision: Decision) -> None:
     headline = wording.decision_headline(decision.kind)
     reasons = "  \n".join(plain(reason, 400) for reason in decision.reasons)
     if decision.kind is DecisionKind.REPORT:
-        st.info(f"**{headline}**  \nThe set holds nothing that must not be missed. This is not an all-clear.")
+        st.info(f"**{headline}**  \nNone of the task's reasons to refer holds. This is not an all-clear.")
     else:
         st.error(f"**{headline}**  \n{reasons}", icon=":material/warning:")
 
 
-def _numbers(result: AnalysisResult, facts: TaskFacts) -> list[tuple[str, str]]:
-    prediction, manifest, performance = result.prediction, facts.manifest, facts.performance
-    level = coverage()
+def _numbers(shown: Shown, facts: TaskFacts) -> list[tuple[str, str]]:
+    prediction, manifest, performance = shown.prediction, facts.manifest, facts.performance
     ambiguous, disputed = wording.ambiguity(prediction), wording.disagreement(prediction)
     name = manifest.label(prediction.predicted).name
     return [
-        (f"{100 * level:.0f} % set", wording.names(wording.set_at(prediction, level), manifest)),
+        *_stages(shown, facts),
+        (f"{100 * shown.coverage:.0f} % set", set_words(shown.set_at(manifest), manifest)),
         ("The image is ambiguous", f"{ambiguous[1]} ({ambiguous[0]:.2f})"),
         ("The members disagree", f"{disputed[1]} ({disputed[0]:.2f})"),
         ("Like the training images", wording.likeness_text(prediction)),
+        *_slices(shown),
         (f"{name}, training images", wording.training_count(prediction.predicted, performance)),
-        *(operating_row(prediction, name, facts) for name in prediction.operating_points),
+        *(operating_row(shown.result.prediction, point, facts) for point in _points(prediction, manifest)),
+    ]
+
+
+def _stages(shown: Shown, facts: TaskFacts) -> list[tuple[str, str]]:
+    """Return what clinicians decide by on an ordinal scale, each with its threshold where there is one."""
+    prediction, manifest = shown.prediction, facts.manifest
+    if manifest.kind is not TaskKind.ORDINAL:
+        return []
+    points = {point.labels: point.name for point in manifest.operating_points if shown.prior is None}
+    found = []
+    for name, share, above in stage_rows(prediction, manifest):
+        point = points.get(above, "")
+        found.append((name, operating_row(prediction, point, facts)[1] if _known(prediction, point) else share))
+    return [*found, ("Expected stage", wording.expected_stage(prediction, manifest))]
+
+
+def _known(prediction: Prediction, point: str) -> bool:
+    return point in prediction.operating_points
+
+
+def _points(prediction: Prediction, manifest: Manifest) -> list[str]:
+    """Return the operating points that no row above has said."""
+    if manifest.kind is not TaskKind.ORDINAL:
+        return list(prediction.operating_points)
+    said = {above for _, _, above in stage_rows(prediction, manifest)}
+    return [p.name for p in manifest.operating_points if p.labels not in said and _known(prediction, p.name)]
+
+
+def _slices(shown: Shown) -> list[tuple[str, str]]:
+    profile = shown.result.profile
+    if profile is None:
+        return []
+    counts = {kind: profile.decisions.count(kind.value) for kind in DecisionKind}
+    n = len(profile.decisions)
+    return [
+        ("Slices that refer", f"{counts[DecisionKind.REFER]} of {n}"),
+        ("Slices without an answer", f"{counts[DecisionKind.REJECT]} of {n}"),
     ]
 
 
 def operating_row(prediction: Prediction, name: str, facts: TaskFacts) -> tuple[str, str]:
-    """Return an operating point as a row: its score, which side it fell, what the threshold achieves."""
+    """Return an operating point as a row: its score, which side it fell, what the threshold achieves.
+
+    Score and threshold are at the prevalence of the calibration data; another one would move both alike.
+    """
     score, threshold = prediction.operating_points[name]
     side = "above" if score >= threshold else "below"
     text = f"{wording.percent(score)}, {side} {wording.percent(threshold)}"
@@ -92,25 +134,21 @@ def operating_row(prediction: Prediction, name: str, facts: TaskFacts) -> tuple[
     return name.replace("_", " ").capitalize(), text
 
 
-def _labels(prediction: Prediction, manifest: Manifest) -> None:
+def _labels(shown: Shown, manifest: Manifest) -> None:
     st.markdown("**All labels**")
-    figure = figures.label_chart(prediction, manifest, coverage(), dark=st.context.theme.type == "dark")
-    alt = figures.label_chart_alt(prediction, manifest)
-    st.plotly_chart(figure, key="label-chart", config={"displayModeBar": False}, alt=alt)
-    st.segmented_control(
-        "Coverage of the set",
-        COVERAGES,
-        key=COVERAGE_KEY,
-        default=DEFAULT_COVERAGE,
-        required=True,
-        format_func=lambda level: f"{100 * level:.0f} %",
-        help="In colour: the labels in the set, which holds the true one this often, class by class. Orange must not "
-        "be missed. Dots are the members. Redrawn from the stored result.",
+    chosen = shown.set_at(manifest)
+    figure = figures.label_chart(shown.prediction, manifest, chosen, dark=figures.is_dark(st.context.theme.type))
+    alt = figures.label_chart_alt(shown.prediction, manifest)
+    st.plotly_chart(figure, key="label-chart", config=figures.CONFIG, alt=alt)
+    basis = "your prevalence" if shown.prior is not None else "the calibration data's prevalence"
+    st.caption(
+        f"In colour: the {100 * shown.coverage:.0f} % set; orange must not be missed. Dots are the members. "
+        f"At {basis}. Level and prevalence: How sure."
     )
 
 
 def _true_label(case: OpenCase, prediction: Prediction, manifest: Manifest) -> None:
-    if not case.true_label:
+    if not case.true_label or case.task not in ("", manifest.id):
         return
     word = "simulated as" if case.study.simulated else "true label"
     if not case.label_revealed:

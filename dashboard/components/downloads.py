@@ -6,18 +6,19 @@ import json
 
 import streamlit as st
 
-from dashboard.components.decision_card import TaskFacts
-from dashboard.state import OpenCase, coverage
-from whycad.rendering import contact_sheet
+from dashboard.facts import TaskFacts
+from dashboard.setting import Shown
+from dashboard.state import OpenCase
+from whycad.rendering import contact_sheet, shown_slice
 from whycad.report import ReportContent, html_report
 from whycad.result_io import result_to_json
-from whycad.types import AnalysisResult
 
 
-def downloads(result: AnalysisResult, case: OpenCase, facts: TaskFacts, target: str) -> None:
-    """Offer JSON, report and overlays; each is made when it is asked for."""
+def downloads(shown: Shown, case: OpenCase, facts: TaskFacts, target: str) -> None:
+    """Offer JSON, report and overlays of the stored result; each is made when it is asked for."""
+    result = shown.result
     name = f"whycad-{facts.manifest.id}-{result.study_sha256[:12]}"
-    content = ReportContent(result, case.study, facts.manifest, facts.performance, coverage())
+    content = ReportContent(result, case.study, facts.manifest, facts.performance, shown.coverage)
     maps = [a for a in result.attributions if a.target == target]
     with st.container(horizontal=True, key="downloads"):
         st.download_button(
@@ -40,7 +41,7 @@ def downloads(result: AnalysisResult, case: OpenCase, facts: TaskFacts, target: 
         )
         st.download_button(
             "Maps",
-            lambda: contact_sheet(case.study, maps),
+            lambda: contact_sheet(case.study, maps, index=shown_slice(case.study, result)),
             f"{name}.png",
             "image/png",
             on_click="ignore",

@@ -40,4 +40,6 @@ def _doing(job: Work) -> str:
         return "Waiting"
     if job.progress.stage != "explain" or job.running is None or not job.running.explain:
         return "Running the members"
-    return f"Explaining: {wording.method_name(job.running.explain[0])}"
+    said = job.progress.message.split(",")[0]
+    method = said if said in job.running.explain else job.running.explain[0]
+    return f"Explaining: {wording.method_name(method)}"

@@ -6,12 +6,14 @@ import streamlit as st
 
 from dashboard import cache, state, work
 from dashboard.components.case_tabs import case_tabs
-from dashboard.components.case_viewer import case_viewer
-from dashboard.components.decision_card import TaskFacts, decision_card
+from dashboard.components.case_viewer import case_viewer, windows
+from dashboard.components.decision_card import decision_card
 from dashboard.components.downloads import downloads
 from dashboard.components.job_progress import job_progress
 from dashboard.components.opener import opener
 from dashboard.components.viewer import ViewerOptions, viewer
+from dashboard.facts import TaskFacts
+from dashboard.setting import shown
 from dashboard.state import OpenCase
 from dashboard.text import plain
 from whycad.registry import PluginEntry, Registry, misfit
@@ -26,7 +28,8 @@ STEPS = (
     (
         "gradient",
         "Why",
-        "What the model looked at, by four methods, over the original image. Each says how far it can be trusted.",
+        "What the model looked at, by several methods, over the original image, and what it measured. Each map says "
+        "how far it can be trusted.",
     ),
     (
         "rule",
@@ -45,47 +48,74 @@ def page() -> None:
     if case is None:
         _welcome()
         return
-    entry = _task(case, registry)
-    if entry is None:
+    fitting = registry.compatible(case.study)
+    if not fitting:
         _no_task(case, registry)
         return
-    _case(case, entry)
+    entry = _task(case, fitting)
+    if entry is None:
+        _which_task(case)
+        return
+    # A fragment: sliders and clicks redraw the case alone, not the sidebar.
+    st.fragment(_case)(case, cache.facts(entry))
 
 
-def _case(case: OpenCase, entry: PluginEntry) -> None:
-    manifest = entry.manifest
-    assert manifest is not None, "only ready plugins are compatible"
-    facts = TaskFacts(manifest, cache.performance(entry.folder), cache.operating_points(entry.folder))
+def _case(case: OpenCase, facts: TaskFacts) -> None:
+    manifest = facts.manifest
     work.begin(case, manifest)
-    job = case.work_for(manifest.id)
     left, right = st.columns([1.8, 1], gap="small")
     with left:
-        target = case_viewer(case, manifest)
+        target = case_viewer(case, facts)
+    job = case.work_for(manifest.id)
+    session = state.session()
+    look = None if job.result is None else shown(job.result, facts, session.coverage, session.priors.get(manifest.id))
     with right:
         job_progress(case, manifest.id)
-        if job.result is not None:
-            decision_card(job.result, case, facts)
-            downloads(job.result, case, facts, target)
+        if look is not None:
+            decision_card(look, case, facts)
+            downloads(look, case, facts, target)
         elif job.busy:
             st.skeleton(height=420)
+        elif work.waits_for_click(case, manifest):
+            _before_click(facts)
         elif st.button("Analyse", key="analyse", type="primary", icon=":material/play_arrow:"):
             job.started = False
             st.rerun()
     with left:
         for warning in case.study.warnings:
             st.warning(plain(warning, 400), icon=":material/info:")
-        if job.result is not None:
-            case_tabs(job.result, case, facts, target)
+        if look is not None:
+            case_tabs(look, case, facts, target)
 
 
-def _task(case: OpenCase, registry: Registry) -> PluginEntry | None:
-    fitting = registry.compatible(case.study)
-    if len(fitting) < 2:
-        return next(iter(fitting), None)
+def _before_click(facts: TaskFacts) -> None:
+    manifest = facts.manifest
+    with st.container(border=True, key="card-waiting", gap="xsmall"):
+        st.caption(plain(manifest.title))
+        st.markdown("## No answer yet")
+        st.markdown(
+            f"The task looks at one {manifest.input.region_name}, the one you click. Nothing has been analysed."
+        )
+
+
+def _task(case: OpenCase, fitting: tuple[PluginEntry, ...]) -> PluginEntry | None:
+    """Return the task that reads the case; where several could, the reader says which."""
+    if len(fitting) == 1:
+        return fitting[0]
+    titles = {entry.id: entry.title for entry in fitting}
     chosen = st.segmented_control(
-        "Task", [entry.id for entry in fitting], default=fitting[0].id, required=True, key=f"task-{case.id}"
+        "Task",
+        list(titles),
+        default=case.task if case.task in titles else None,
+        key=f"task-{case.id}",
+        format_func=lambda plugin_id: titles[plugin_id],
     )
-    return next(entry for entry in fitting if entry.id == chosen)
+    return next((entry for entry in fitting if entry.id == chosen), None)
+
+
+def _which_task(case: OpenCase) -> None:
+    st.info("**What is this image of?** Several tasks could read it. Choose one: a model answers whatever it is shown.")
+    _only_picture(case)
 
 
 def _no_task(case: OpenCase, registry: Registry) -> None:
@@ -94,13 +124,24 @@ def _no_task(case: OpenCase, registry: Registry) -> None:
         why = misfit(entry.manifest, case.study) if entry.manifest is not None else ""
         reasons.append(f"- {plain(entry.title)}: {plain(why or entry.error or 'cannot be used', 400)}")
     st.warning("**No task reads this image**, so there is no score.\n\n" + "\n".join(reasons), icon=":material/info:")
-    options = ViewerOptions(tools=("pan", "point"), simulated=case.study.simulated)
+    _only_picture(case)
+
+
+def _only_picture(case: OpenCase) -> None:
+    options = ViewerOptions(
+        tools=("pan", "point"), simulated=case.study.simulated, window_presets=windows(case, manifest=None)
+    )
     viewer(case.image, key="case-viewer", options=options)
+    for warning in case.study.warnings:
+        st.warning(plain(warning, 400), icon=":material/info:")
 
 
 def _welcome() -> None:
     st.markdown("## Open a case")
-    st.markdown("Drop a DICOM, PNG or JPEG file into the panel on the left, or pick a sample there.")
+    st.markdown(
+        "Drop an image, the slices of a CT series, an OCT volume or a ZIP of them into the panel on the left, "
+        "or pick a sample there."
+    )
     for column, (icon, title, text) in zip(st.columns(3, gap="small"), STEPS, strict=True):
         with column.container(border=True, height="stretch"):
             st.markdown(f"#### :material/{icon}: {title}\n\n{text}")

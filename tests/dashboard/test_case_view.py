@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from dashboard import cache
 from dashboard.components import opener
 from dashboard.state import KEY, Session
 from whycad.errors import CorruptImageError, PluginError
+from whycad.imaging import StudyItem
 from whycad.testing.examples import ExampleOptions, example_study
 from whycad.testing.fake_jobs import FakeQueue
 from whycad.types import DecisionKind
@@ -81,9 +83,10 @@ def test_label_and_level_redraw_without_the_model(app: AppTest, queue: FakeQueue
     asked = len(queue.submitted)
     case = session(app).case
     assert case is not None
-    app.selectbox(key=f"target-{case.id}").set_value("bcc").run()
+    app.selectbox(key=f"target-{case.id}-skin_lesion").set_value("bcc").run()
     assert "No maps for this label yet" in words(app)
     assert "Melanocytic nevus" in _row(app, "90 \\% set")
+    open_tab(app, "How sure")
     _coverage(app).set_value(0.8).run()
     assert _row(app, "80 \\% set").count("Melanoma") == 1
     assert "Melanocytic nevus" not in _row(app, "80 \\% set")
@@ -94,7 +97,7 @@ def test_maps_of_another_label_come_when_asked_for(app: AppTest, queue: FakeQueu
     pick(app)
     case = session(app).case
     assert case is not None
-    app.selectbox(key=f"target-{case.id}").set_value("bcc").run()
+    app.selectbox(key=f"target-{case.id}-skin_lesion").set_value("bcc").run()
     app.button(key="explain-for").click().run()
     assert [asked.request.target for asked in queue.submitted[len(METHODS) :]] == ["bcc"] * len(METHODS)
     assert "No maps for this label yet" not in words(app)
@@ -188,32 +191,41 @@ def test_two_sessions_share_nothing_of_a_case(app: AppTest, queue: FakeQueue) ->
 
 
 def test_uploads_are_read_named_by_hash_and_forgotten(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(content: bytes) -> object:
-        if content == b"text":
-            raise CorruptImageError("this is not an image", remedy="open a DICOM, PNG or JPEG file")
-        return example_study(seed=len(content))
+    def read(contents: Sequence[bytes]) -> tuple[StudyItem, ...]:
+        assert contents == [b"text", b"12345"]
+        broken = CorruptImageError("this is not an image", remedy="open a DICOM, PNG or JPEG file")
+        return StudyItem((0,), None, broken), StudyItem((1,), example_study(seed=5))
 
-    monkeypatch.setattr(opener, "read_study", read)
+    monkeypatch.setattr(opener, "read_studies", read)
     files = [("Doe^Jane.dcm", b"text", "application/dicom"), ("b.png", b"12345", "image/png")]
     app.file_uploader(key="upload-0").set_value(files).run()
     assert not app.exception
-    assert "this is not an image" in words(app)
+    assert "File 1: **this is not an image**" in words(app)
     assert [case.title.startswith("Upload ") for case in session(app).cases.values()] == [True]
     assert "Doe" not in words(app)
     assert app.file_uploader(key="upload-1").value == []
 
 
 def test_full_worklist_takes_no_more(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opener, "read_study", lambda content: example_study(seed=len(content)))
+    def read(contents: Sequence[bytes]) -> tuple[StudyItem, ...]:
+        return tuple(StudyItem((i,), example_study(seed=i)) for i in range(len(contents)))
+
+    monkeypatch.setattr(opener, "read_studies", read)
     files = [(f"{n}.png", b"1" * n, "image/png") for n in range(1, 5)]
     app.file_uploader(key="upload-0").set_value(files).run()
     assert len(session(app).cases) == cache.settings().max_cases
-    assert "worklist is full" in words(app)
+    assert "File 4: the worklist is full" in words(app)
+    assert session(app).current == next(iter(session(app).cases)), "the first of the files is shown"
 
 
 def _row(app: AppTest, name: str) -> str:
     lines = [line for element in app.markdown for line in str(element.value).splitlines()]
     return next(line for line in lines if line.startswith(f"| {name} "))
+
+
+def open_tab(app: AppTest, name: str) -> AppTest:
+    app.session_state["case-tabs"] = name
+    return app.run()
 
 
 def _coverage(app: AppTest):  # type: ignore[no-untyped-def]

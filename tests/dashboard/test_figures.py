@@ -24,23 +24,23 @@ def prediction(manifest: Manifest) -> Prediction:
 
 
 def test_bars_run_from_most_to_least_probable(prediction: Prediction, manifest: Manifest) -> None:
-    bar, _ = label_chart(prediction, manifest, 0.9).data
+    bar, _ = label_chart(prediction, manifest, ("mel", "nv")).data
     assert bar.y[-1] == "Melanoma"
     assert np.allclose(sorted(prediction.probabilities), bar.x)
 
 
 def test_colour_marks_the_set_and_what_must_not_be_missed(prediction: Prediction, manifest: Manifest) -> None:
-    bar, _ = label_chart(prediction, manifest, 0.9).data
+    bar, _ = label_chart(prediction, manifest, ("mel", "nv")).data
     colour = dict(zip(bar.y, bar.marker.color, strict=True))
     assert colour["Melanoma"] == ALERT
     assert colour["Melanocytic nevus"] == CALM
     assert colour["Dermatofibroma"] == QUIET
-    narrow, _ = label_chart(prediction, manifest, 0.8).data
+    narrow, _ = label_chart(prediction, manifest, ("mel",)).data
     assert dict(zip(narrow.y, narrow.marker.color, strict=True))["Melanocytic nevus"] == QUIET
 
 
 def test_every_member_is_a_dot(prediction: Prediction, manifest: Manifest) -> None:
-    _, dots = label_chart(prediction, manifest, 0.9).data
+    _, dots = label_chart(prediction, manifest, ("mel", "nv")).data
     shown = [x for x, y in zip(dots.x, dots.y, strict=True) if y == "Melanoma"]
     assert np.allclose(shown, prediction.member_probabilities[:, 4])
 

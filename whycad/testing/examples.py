@@ -47,6 +47,8 @@ class ExampleOptions:
         Methods with a map for the predicted label.
     warnings : tuple of str
     evidence : Evidence
+    by_slices : bool
+        Whether a volume was read slice by slice.
     """
 
     leading: int = 0
@@ -56,6 +58,7 @@ class ExampleOptions:
     methods: tuple[str, ...] = ("gradcam", "lime")
     warnings: tuple[str, ...] = ()
     evidence: Evidence = field(default_factory=Evidence)
+    by_slices: bool = False
 
 
 def example_study(shape: tuple[int, int] = (96, 128), *, seed: int = 0, simulated: bool = True) -> Study:
@@ -68,6 +71,18 @@ def example_study(shape: tuple[int, int] = (96, 128), *, seed: int = 0, simulate
     digest = hashlib.sha256(pixels.tobytes()).hexdigest()
     facts: dict[str, MetadataValue] = {"sex": "female", "age_years": 64.0, "site": "back"}
     return Study(pixels, "XC", digest, "rgb", metadata=facts, simulated=simulated)
+
+
+def example_volume(shape: tuple[int, int, int] = (6, 40, 48), *, modality: str = "CT", seed: int = 0) -> Study:
+    """Return a small simulated volume with a bright block off its centre: HU for CT, else 0..1."""
+    ct = modality == "CT"
+    pixels = np.random.default_rng(seed).normal(-850 if ct else 0.2, 15 if ct else 0.02, shape)
+    pixels[tuple(slice(side // 2, side // 2 + max(1, side // 6)) for side in shape)] = 40 if ct else 0.8
+    values = np.asarray(np.rint(pixels) if ct else np.clip(pixels, 0, 1), np.float32)
+    digest = hashlib.sha256(values.tobytes()).hexdigest()
+    return Study(
+        values, modality, digest, "HU" if ct else "normalised", spacing_mm=(2.5, 0.7, 0.7), simulated=True
+    )  # fmt: skip
 
 
 def example_result(study: Study, manifest: Manifest, options: ExampleOptions | None = None) -> AnalysisResult:
@@ -87,9 +102,10 @@ def example_result(study: Study, manifest: Manifest, options: ExampleOptions | N
         provenance=_provenance(manifest),
         warnings=options.warnings,
         metadata=dict(study.metadata),
-        simulated=study.simulated,
+        simulated=study.simulated or manifest.evidence_level is EvidenceLevel.SIMULATED,
         concepts=options.evidence.concepts,
         segmentations=options.evidence.segmentations,
+        profile=example_profile(len(study.pixels), len(manifest.labels)) if options.by_slices else None,
     )
 
 
@@ -155,7 +171,7 @@ def _refusal(manifest: Manifest, options: ExampleOptions) -> Prediction:
 
 
 def _map(study: Study, method: str, target: str) -> Attribution:
-    grey: FloatArray = np.asarray(study.pixels.mean(axis=-1), np.float32)
+    grey: FloatArray = np.asarray(study.pixels.mean(axis=-1) if study.is_colour else study.pixels, np.float32)
     signed = method in ("ig", "lime", "occlusion")
     values = np.median(grey) - grey
     fidelity = Fidelity(n_samples=200, local_r2=0.81 if method == "lime" else None)
@@ -177,7 +193,7 @@ def _provenance(manifest: Manifest) -> Provenance:
         code_version="0.1.0",
         device="cpu",
         precision="float32",
-        evidence_level=EvidenceLevel.REAL,
+        evidence_level=manifest.evidence_level,
         created_utc="2026-01-01T00:00:00+00:00",
         seed=0,
         calibration_set="example set",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -31,12 +32,17 @@ class FakeQueue:
     Attributes
     ----------
     manifest : Manifest
+        Of the task that is asked for where ``others`` has none.
     options : ExampleOptions
         What every result says.
     error : WhyCadError or None
         What every job fails with.
     hold : bool
         Whether jobs stay unfinished.
+    others : dict of str to Manifest
+        More tasks, by id.
+    real : tuple of PhantomCase
+        Real cases to pick, of any task.
     """
 
     manifest: Manifest
@@ -45,6 +51,8 @@ class FakeQueue:
     hold: bool = False
     submitted: list[Submitted] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
+    others: dict[str, Manifest] = field(default_factory=dict)
+    real: tuple[PhantomCase, ...] = ()
 
     def submit(self, study: Study, plugin_id: str, request: AnalysisRequest, owner: str) -> str:
         """Keep the request."""
@@ -55,11 +63,17 @@ class FakeQueue:
         """Return a job that is done."""
         return f"samples-{plugin_id}"
 
+    def submit_pack_cases(self, plugin_id: str, data: Path, owner: str) -> str:
+        """Return a job that is done."""
+        return f"real-{plugin_id}"
+
     def status(self, job_id: str, owner: str) -> JobStatus:
         """Answer the job's owner from an example."""
         done = Progress("done", 1.0)
         if job_id.startswith("samples-"):
-            return JobStatus("done", done, samples=example_samples(self.manifest))
+            return JobStatus("done", done, samples=example_samples(self._manifest_of(job_id.partition("-")[2])))
+        if job_id.startswith("real-"):
+            return JobStatus("done", done, samples=self.real)
         asked = self.submitted[int(job_id.removeprefix("job-"))]
         if owner != asked.owner:
             raise JobError("there is no such job")
@@ -76,9 +90,14 @@ class FakeQueue:
     def warm_up(self) -> None:
         """Do nothing: there are no workers."""
 
+    def _manifest_of(self, plugin_id: str) -> Manifest:
+        return self.others.get(plugin_id, self.manifest)
+
     def _result(self, asked: Submitted) -> AnalysisResult:
         options = replace(self.options, methods=asked.request.explain)
-        result = example_result(asked.study, self.manifest, options)
+        result = example_result(asked.study, self._manifest_of(asked.plugin_id), options)
+        if result.profile is not None and asked.request.region is not None:
+            result = replace(result, profile=replace(result.profile, shown=int(asked.request.region.start[0])))
         target = asked.request.target or result.prediction.predicted
         return replace(result, attributions=tuple(replace(a, target=target) for a in result.attributions))
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
 from plugins.lung_nodule.grid import HU_CENTRE, HU_SCALE, MIDDLE, SENTINEL, SHAPE, SPACING_MM
-from plugins.lung_nodule.views import SIDE, strip_to_plane
+from plugins.lung_nodule.views import MARGIN, SIDE, STRIP_ROWS, strip_to_plane
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class AugmentConfig:
     gain: float = 0.04
     noise_hu: float = 25.0
     sharpness: tuple[float, float] = (-0.3, 0.6)
-    strips: float = 0.3
-    fewest_slices: int = 9
-    neighbours: float = 0.15
-    elsewhere: float = 0.1
+    strips: float = 0.2
+    fewest_slices: int = 17
+    neighbours: float = 0.1
+    elsewhere: float = 0.08
     elsewhere_mm: tuple[float, float] = (12.0, 28.0)
 
 
@@ -144,7 +144,7 @@ def normalise(hu: Tensor, known: Tensor) -> Tensor:
 
 
 def draw_heights(n: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Draw how many slices of a strip are known: odd, ``fewest_slices`` to all 17, whatever the nodule; ``(n,)``."""
+    """Draw how many slices of a strip are known: odd, ``fewest_slices`` to all 25, whatever the nodule; ``(n,)``."""
     steps = (SHAPE[0] - config.fewest_slices) // 2 + 1
     return config.fewest_slices + 2 * torch.randint(0, steps, (n,), generator=generator)
 
@@ -152,16 +152,14 @@ def draw_heights(n: int, config: AugmentConfig, generator: torch.Generator) -> T
 def as_strip(planes: Tensor, heights: Tensor, generator: torch.Generator) -> Tensor:
     """Make planes ``(n, 96, 96)`` look like coronal ones of a volume cut to ``heights`` slices."""
     n = len(planes)
-    margin = (SIDE - 2 * SHAPE[0]) // 2
-    rows = planes[:, margin : SIDE - margin]
-    slices = rows.unflatten(1, (SHAPE[0], 2)).mean(dim=2)
+    rows = planes[:, None, MARGIN : SIDE - MARGIN]
+    slices = F.interpolate(rows, (SHAPE[0], SIDE), mode="bilinear", align_corners=False, antialias=True)[:, 0]
     share = _uniform(n, 0.0, 0.3, generator).view(n, 1, 1)
-    above, below = slices[:, :1], slices[:, -1:]
-    spread = torch.cat([above, slices[:, :-1]], 1) + torch.cat([slices[:, 1:], below], 1)
+    spread = torch.cat([slices[:, :1], slices[:, :-1]], 1) + torch.cat([slices[:, 1:], slices[:, -1:]], 1)
     strip = strip_to_plane((1 - 2 * share) * slices + share * spread)
-    distance = (torch.arange(SHAPE[0]) - MIDDLE).abs()
-    cut = 2 * distance[None] >= heights[:, None]
-    cut = F.pad(cut.repeat_interleave(2, dim=1), (margin, margin), value=True)
+    slice_of_row = ((2 * torch.arange(STRIP_ROWS) + 1) * SHAPE[0]) // (2 * STRIP_ROWS)
+    cut = 2 * (slice_of_row - MIDDLE).abs()[None] >= heights[:, None]
+    cut = F.pad(cut, (MARGIN, MARGIN), value=True)
     return torch.where(cut[:, :, None], torch.tensor(SENTINEL), strip)
 
 

@@ -32,7 +32,7 @@ def evidence(study: Study, inputs: ModelInput, outputs: Mapping[str, NDArray[np.
     study : Study
     inputs : ModelInput
     outputs : mapping
-        ``mask`` ``(17, 96, 96)`` in 0..1, and every descriptor's distribution ``(levels,)``.
+        ``mask`` ``(25, 96, 96)`` in 0..1, and every descriptor's distribution ``(levels,)``.
 
     Returns
     -------
@@ -60,11 +60,11 @@ def nodule_mask(probability: FloatArray) -> Mask:
 
     Parameters
     ----------
-    probability : ndarray of float32 (17, 96, 96)
+    probability : ndarray of float32 (25, 96, 96)
 
     Returns
     -------
-    ndarray of bool (17, 96, 96)
+    ndarray of bool (25, 96, 96)
         On the middle plane the part nearest to the seed; on the others what overlaps the plane before.
     """
     above = probability > THRESHOLD

@@ -6,10 +6,11 @@ import numpy as np
 
 from whycad.types import FloatArray
 
-# 20.4 x 57.6 x 57.6 mm about the seed. On the odd axis the seed is a voxel's centre, on the even
-# ones it lies between two, so that flips keep it in place.
-SHAPE = (17, 96, 96)
-SPACING_MM = (1.2, 0.6, 0.6)
+# 40 x 57.6 x 57.6 mm about the seed. On the odd axis the seed is a voxel's centre, on the even ones
+# it lies between two, so that flips keep it in place. Hardly any stack that readers cut to a
+# nodule is 40 mm deep, and every CT is.
+SHAPE = (25, 96, 96)
+SPACING_MM = (1.6, 0.6, 0.6)
 CENTRE = tuple((side - 1) / 2 for side in SHAPE)
 MIDDLE = SHAPE[0] // 2
 

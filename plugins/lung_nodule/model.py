@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
 from plugins.lung_nodule.concepts import SCALES, head_widths
-from plugins.lung_nodule.grid import KNOWN_ABOVE
+from plugins.lung_nodule.grid import KNOWN_ABOVE, MIDDLE, SHAPE
 from plugins.lung_nodule.placing import place
 from plugins.lung_nodule.views import N_SCALES, join_scales, planes_of, scales_of
 
 N_CLASSES = 2
 N_POOLINGS = 3
 POOL = 4
-PLANES_PER_PASS = 64
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class NetConfig:
     """Widths and depths of the three stages, and the dropout before the heads."""
 
     stem: int = 16
-    widths: tuple[int, int, int] = (32, 64, 96)
+    widths: tuple[int, int, int] = (24, 48, 80)
     blocks: tuple[int, int, int] = (1, 1, 2)
     dropout: float = 0.3
 
@@ -155,7 +154,7 @@ class NoduleNet(nn.Module):
         return self.heads(maps.sum(dim=(3, 4)).transpose(0, 1).flatten(1)), outline
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Map patches ``(n, 1, 17, 96, 96)`` to features ``(n, 6 c)``, the mean over known views."""
+        """Map patches ``(n, 1, 25, 96, 96)`` to features ``(n, 6 c)``, the mean over known views."""
         planes, weights = planes_of(x[:, 0])
         maps = self.encode(planes.flatten(0, 1))[0].unflatten(1, planes.shape[:2])
         placed = self.evidence(place(maps * weights[None, :, :, None, None, None]))
@@ -171,20 +170,29 @@ class NoduleNet(nn.Module):
         return self.forward_with_features(x)[0]
 
     def forward_evidence(self, x: Tensor) -> dict[str, Tensor]:
-        """Give descriptors as distributions ``(n, levels)`` and the nodule's mask ``(n, 17, 96, 96)``, 0..1."""
+        """Give descriptors as distributions ``(n, levels)`` and the nodule's mask ``(n, 25, 96, 96)``, 0..1."""
         found = self.heads(self.forward_features(x))
         shares = {scale.name: found[scale.name].float().softmax(dim=1) for scale in SCALES}
         return {**shares, "mask": self.masks(x[:, 0])}
 
     def masks(self, patch: Tensor) -> Tensor:
-        """Outline the nodule on every axial plane that is known, ``(n, 17, 96, 96)``; 0 elsewhere."""
-        known = patch > KNOWN_ABOVE
-        where = known.flatten(2).any(dim=2)
+        """Outline the nodule on axial planes ``(n, 25, 96, 96)``, from the middle outwards until it ends; else 0."""
         found = torch.zeros_like(patch)
-        if bool(where.any()):
-            parts = torch.split(patch[where], PLANES_PER_PASS)
-            found[where] = torch.cat([join_scales(torch.sigmoid(self.encode(part)[1].float())) for part in parts])
-        return found * known
+        here = torch.ones(len(patch), dtype=torch.bool, device=patch.device)
+        found[:, MIDDLE] = self._mask(patch[:, MIDDLE])
+        for step in (-1, 1):
+            going = here
+            for plane in range(MIDDLE + step, SHAPE[0] if step > 0 else -1, step):
+                going = going & (found[:, plane - step] > 0.5).flatten(1).any(dim=1)
+                going = going & (patch[:, plane] > KNOWN_ABOVE).flatten(1).any(dim=1)
+                if not bool(going.any()):
+                    break
+                found[going, plane] = self._mask(patch[going, plane])
+        return found
+
+    def _mask(self, planes: Tensor) -> Tensor:
+        mask = join_scales(torch.sigmoid(self.encode(planes)[1].float()))
+        return mask * (planes > KNOWN_ABOVE)
 
 
 def build_model() -> NoduleNet:

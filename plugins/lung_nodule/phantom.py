@@ -33,7 +33,7 @@ HALO_HU: dict[Texture, float] = {"solid": 35.0, "part_solid": -560.0, "ground_gl
 CORE_SHARE: dict[Texture, float] = {"solid": 0.0, "part_solid": 0.5, "ground_glass": 0.0, "calcified": 0.6}
 PIXEL_MM = 0.7
 SLICE_SHAPE = (1, 128, 128)
-VOLUME_SHAPE = (33, 112, 112)
+VOLUME_SHAPE = (41, 112, 112)
 VOLUME_MM = (1.25, PIXEL_MM, PIXEL_MM)
 LUNG_WINDOW = (-600.0, 1500.0)
 
@@ -57,7 +57,7 @@ class PhantomOptions:
     wall_mm : float or None
         Distance of the pleura from the nodule's centre; None leaves the chest wall out of the field.
     volume : bool
-        A volume of 33 slices instead of one slice.
+        A volume of 41 slices instead of one slice.
     scanner : Scanner
     """
 
@@ -229,13 +229,13 @@ SAMPLES = (
         19,
         PhantomOptions("malignant", 19, spiculation=0.6, lobulation=0.6, volume=True, wall_mm=26.0),
         "Volume: spiculated nodule",
-        "33 slices of 1.25 mm; scroll and click the nodule in the middle.",
+        "41 slices of 1.25 mm; scroll and click the nodule in the middle.",
     ),
     Sample(
         20,
         PhantomOptions("benign", 6, volume=True, wall_mm=18.0),
         "Volume: small nodule",
-        "33 slices of 1.25 mm; scroll and click the nodule in the middle.",
+        "41 slices of 1.25 mm; scroll and click the nodule in the middle.",
     ),
 )
 

@@ -1,6 +1,6 @@
 """Puts the feature maps of views and scales where they lie in the patch, keeping their sums.
 
-The coarse grid has 5 x 12 x 12 cells of about 4.1 x 4.8 x 4.8 mm over the patch.
+The coarse grid has 9 x 12 x 12 cells of about 4.4 x 4.8 x 4.8 mm over the patch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from plugins.lung_nodule.grid import SHAPE, SPACING_MM
 
-CELLS = (5, 12, 12)
+CELLS = (9, 12, 12)
 MAP_SIDE = 12
 _EXTENT_MM = tuple(side * step for side, step in zip(SHAPE, SPACING_MM, strict=True))
 
@@ -60,7 +60,7 @@ def place(maps: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor (n, 2 c, 5, 12, 12)
+    Tensor (n, 2 c, 9, 12, 12)
         Fine channels, then coarse ones; the sum over cells is the sum over views and map cells.
     """
     return torch.cat([_place_scale(part, index) for index, part in enumerate(maps)], dim=1)

@@ -136,7 +136,7 @@ def _sampled(volume: FloatArray, geometry: Geometry) -> FloatArray:
 
 
 def preprocess(study: Study, region: Region | None) -> ModelInput:
-    """Cut a patch of 20 x 58 x 58 mm about the seed.
+    """Cut a patch of 40 x 58 x 58 mm about the seed.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def preprocess(study: Study, region: Region | None) -> ModelInput:
     Returns
     -------
     ModelInput
-        ``(1, 17, 96, 96)`` in -1..1, ``SENTINEL`` where nothing is known; the baseline is lung
+        ``(1, 25, 96, 96)`` in -1..1, ``SENTINEL`` where nothing is known; the baseline is lung
         tissue where something is known.
 
     Raises

@@ -44,6 +44,7 @@ class Recipe:
     augment : AugmentConfig
     cycles : tuple of int
         Epochs of each cosine cycle of a run.
+    batch_size : int
     learning_rate, weight_decay : float
     descriptor_weight, outline_weight : float
         Of the other heads' losses.
@@ -53,7 +54,8 @@ class Recipe:
     net: NetConfig = field(default_factory=NetConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     cycles: tuple[int, ...] = (30,)
-    learning_rate: float = 2e-3
+    batch_size: int = 16
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     descriptor_weight: float = 0.25
     outline_weight: float = 0.5
@@ -139,10 +141,11 @@ def fit_member(
     part = SliceTable(slices.hu[kept], slices.mask[kept], place[slices.owner[kept]])
     config = FitConfig(
         cycles=recipe.cycles,
+        batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
         seed=seed,
-        ema_decay=0.995,
+        ema_decay=0.998,
     )
     loss = NoduleLoss(table.select(keep), part, recipe)
     n = int(keep.sum())

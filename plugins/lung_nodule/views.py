@@ -1,6 +1,6 @@
 """Views of a patch and scales of a view: what the shared encoder sees.
 
-A patch ``(n, 17, 96, 96)`` gives up to three planes through its centre: axial, coronal and
+A patch ``(n, 25, 96, 96)`` gives up to three planes through its centre: axial, coronal and
 sagittal. Each becomes a 96 x 96 plane of 0.6 mm pixels, and each plane is read at two scales: its
 central half as it is, and the whole at half the resolution.
 """
@@ -11,27 +11,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
-from plugins.lung_nodule.grid import KNOWN_ABOVE, MIDDLE, SENTINEL, SHAPE
+from plugins.lung_nodule.grid import KNOWN_ABOVE, MIDDLE, SENTINEL, SHAPE, SPACING_MM
 
 SIDE = SHAPE[1]
 SCALE_SIDE = SIDE // 2
 N_SCALES = 2
 AXIAL, CORONAL, SAGITTAL = range(3)
-_STRIP_ROWS = 2 * SHAPE[0]
-_MARGIN = (SIDE - _STRIP_ROWS) // 2
+# 40 mm in rows of 0.6 mm, an even number of them.
+STRIP_ROWS = 2 * round(SHAPE[0] * SPACING_MM[0] / SPACING_MM[1] / 2)
+MARGIN = (SIDE - STRIP_ROWS) // 2
 
 
 def strip_to_plane(strip: Tensor) -> Tensor:
-    """Bring a strip of slices ``(n, 17, 96)`` to a plane ``(n, 96, 96)`` of square pixels.
+    """Bring a strip of slices ``(n, 25, 96)`` to a plane ``(n, 96, 96)`` of square pixels.
 
     What lies above and below the strip is not known and holds the sentinel.
     """
-    grown = F.interpolate(strip[:, None], (_STRIP_ROWS, SIDE), mode="bilinear", align_corners=False)[:, 0]
-    return F.pad(grown, (0, 0, _MARGIN, _MARGIN), value=SENTINEL)
+    grown = F.interpolate(strip[:, None], (STRIP_ROWS, SIDE), mode="bilinear", align_corners=False)[:, 0]
+    return F.pad(grown, (0, 0, MARGIN, MARGIN), value=SENTINEL)
 
 
 def volume_known(patch: Tensor) -> Tensor:
-    """Tell which patches ``(n, 17, 96, 96)`` are known from end to end along the slices; bool ``(n,)``."""
+    """Tell which patches ``(n, 25, 96, 96)`` are known from end to end along the slices; bool ``(n,)``."""
     half = SIDE // 2
     column = patch[:, :, half - 1 : half + 1, half - 1 : half + 1].amax(dim=(2, 3))
     return torch.as_tensor((column > KNOWN_ABOVE).all(dim=1))
@@ -42,7 +43,7 @@ def planes_of(patch: Tensor) -> tuple[Tensor, Tensor]:
 
     Parameters
     ----------
-    patch : Tensor (n, 17, 96, 96)
+    patch : Tensor (n, 25, 96, 96)
 
     Returns
     -------

@@ -17,7 +17,7 @@ from plugins.lung_nodule.augment import (
     normalise,
     sample_planes,
 )
-from plugins.lung_nodule.grid import SENTINEL
+from plugins.lung_nodule.grid import MIDDLE, SENTINEL
 from plugins.lung_nodule.preprocess import preprocess
 from whycad.types import Region, Study
 
@@ -39,7 +39,7 @@ def test_an_untouched_view_is_what_serves():
     one = slices(1)
     hu, _, known = sample_planes(one, torch.eye(2)[None], torch.zeros(1, 2))
     study = Study(one.hu[0].numpy(), "CT", "0" * 64, "HU", (0.7, 0.7))
-    served = preprocess(study, Region((63.5, 63.5))).array[0, 8]
+    served = preprocess(study, Region((63.5, 63.5))).array[0, MIDDLE]
     np.testing.assert_allclose(normalise(hu, known)[0].numpy(), served, atol=2e-3)
 
 
@@ -76,14 +76,14 @@ def test_turns_keep_size_within_bounds_and_mirror_half():
 
 def test_strip_heights_are_odd_and_within_bounds():
     heights = draw_heights(4000, AugmentConfig(), generator())
-    assert sorted(set(heights.tolist())) == [9, 11, 13, 15, 17]
+    assert sorted(set(heights.tolist())) == [17, 19, 21, 23, 25]
 
 
 def test_a_strip_is_known_as_high_as_it_was_cut():
-    strips = as_strip(torch.zeros(2, 96, 96), torch.tensor([9, 17]), generator())
+    strips = as_strip(torch.zeros(2, 96, 96), torch.tensor([17, 25]), generator())
     known = (strips > SENTINEL + 0.5).any(dim=2)
-    assert known.sum(dim=1).tolist() == [18, 34]
-    assert known[0, 48 - 9 : 48 + 9].all()
+    assert known.sum(dim=1).tolist() == [44, 66]
+    assert known[0, 48 - 22 : 48 + 22].all()
 
 
 def test_how_high_a_strip_is_has_nothing_to_do_with_the_nodule():

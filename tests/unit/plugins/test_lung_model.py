@@ -12,7 +12,7 @@ from plugins.lung_nodule.concepts import SCALES
 from plugins.lung_nodule.grid import MIDDLE, SENTINEL, SHAPE
 from plugins.lung_nodule.model import NoduleNet, pooling_weights
 from plugins.lung_nodule.placing import CELLS, MAP_SIDE, place, spread_matrix
-from plugins.lung_nodule.views import join_scales, planes_of, scales_of, strip_to_plane, volume_known
+from plugins.lung_nodule.views import MARGIN, join_scales, planes_of, scales_of, strip_to_plane, volume_known
 from whycad.folding import folded
 
 
@@ -59,7 +59,7 @@ def test_views_are_planes_through_the_seed():
         shape = [1, 1, 1, 1]
         shape[axis + 1] = -1
         axial, coronal, sagittal = planes_of(values.view(shape).expand(1, *SHAPE).clone())[0][0]
-        rows = slice(48 - 17, 48 + 17)
+        rows = slice(MARGIN, 96 - MARGIN)
         along = {0: (None, 0, 0), 1: (0, None, 1), 2: (1, 1, None)}[axis]
         for plane, varies in zip((axial, coronal[rows], sagittal[rows]), along, strict=True):
             if varies is None:
@@ -72,9 +72,9 @@ def test_views_are_planes_through_the_seed():
 
 def test_a_strip_is_not_known_beyond_its_slices():
     plane = strip_to_plane(torch.zeros(1, SHAPE[0], SHAPE[2]))[0]
-    assert (plane[31:65] == 0).all()
-    assert (plane[:31] == SENTINEL).all()
-    assert (plane[65:] == SENTINEL).all()
+    assert (plane[MARGIN:-MARGIN] == 0).all()
+    assert (plane[:MARGIN] == SENTINEL).all()
+    assert (plane[-MARGIN:] == SENTINEL).all()
 
 
 def test_the_fine_scale_is_the_centre_and_the_coarse_one_the_whole():
@@ -155,7 +155,7 @@ def test_a_fine_cell_lands_where_it_lies():
     maps = torch.zeros(2, 1, 1, 1, MAP_SIDE, MAP_SIDE)
     maps[0, 0, 0, 0, 0, -1] = 1  # top right of the central half
     placed = place(maps)[0, 0]
-    assert placed[2, 3, 8] == 1
+    assert placed[4, 3, 8] == 1
     assert placed.sum() == 1
 
 
@@ -183,10 +183,28 @@ def test_evidence_holds_distributions_and_a_mask_on_known_planes(net):
     assert mask.shape == (2, *SHAPE)
     assert mask[0, MIDDLE].min() > 0
     assert mask[0].sum() == mask[0, MIDDLE].sum()
-    assert mask[1].min() > 0
+    assert mask[1, MIDDLE].min() > 0
 
 
 def test_norms_fold_into_convolutions(net):
     quick = folded(net, torch.rand((2, 1, *SHAPE), generator=torch.Generator().manual_seed(0)))
     assert quick is not net
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in quick.modules())
+
+
+class _Painter(NoduleNet):
+    """Outlines what is brighter than nothing, so that the walk along the slices can be followed."""
+
+    def _mask(self, planes):
+        return (planes > 0).float()
+
+
+def test_outlining_goes_on_until_the_nodule_ends_and_no_farther():
+    x = torch.full((2, *SHAPE), -1.0)
+    x[0, MIDDLE - 2 : MIDDLE + 4, 40:50, 40:50] = 1
+    x[0, MIDDLE + 6, 40:50, 40:50] = 1
+    x[1, :, 40:50, 40:50] = 1
+    x[1, :5] = SENTINEL
+    found = _Painter().eval().masks(x).amax(dim=(2, 3))
+    assert torch.nonzero(found[0])[:, 0].tolist() == list(range(MIDDLE - 2, MIDDLE + 4))
+    assert torch.nonzero(found[1])[:, 0].tolist() == list(range(5, SHAPE[0]))

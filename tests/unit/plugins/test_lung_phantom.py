@@ -72,7 +72,7 @@ def test_the_chest_wall_lies_as_far_as_asked_or_is_left_out():
 
 def test_a_volume_is_round_in_all_directions():
     case = make_case(4, PhantomOptions(diameter_mm=12, lobulation=0.0, volume=True))
-    assert case.study.pixels.shape == case.mask.shape == (33, 112, 112)
+    assert case.study.pixels.shape == case.mask.shape == (41, 112, 112)
     assert case.study.spacing_mm == (1.25, 0.7, 0.7)
     extents = [np.ptp(np.nonzero(case.mask)[axis]) * s for axis, s in enumerate((1.25, 0.7, 0.7))]
     assert extents == pytest.approx([12, 12, 12], abs=3)

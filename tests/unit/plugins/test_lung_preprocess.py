@@ -35,7 +35,7 @@ def ball(shape, spacing, centre, radius_mm, hu=40.0):
 )
 @settings(max_examples=15, deadline=None)
 def test_size_is_physical_whatever_the_spacing(dy, dx, dz, radius, shift):
-    shape = (int(44 / dz) | 1, int(90 / dy), int(90 / dx))
+    shape = (int(46 / dz) | 1, int(90 / dy), int(90 / dx))
     centre = (shape[0] // 2, shape[1] / 2 + shift[0], shape[2] / 2 + shift[1])
     patch = preprocess(ball(shape, (dz, dy, dx), centre, radius), Region(centre)).array[0]
     dense = unscale_hu(patch) > (40 + LUNG) / 2
@@ -47,9 +47,9 @@ def test_size_is_physical_whatever_the_spacing(dy, dx, dz, radius, shift):
 
 def test_a_volume_keeps_its_third_dimension():
     spacing = (1.0, 0.6, 0.6)
-    patch = preprocess(ball((41, 120, 120), spacing, (20, 60, 60), 6.0), Region((20.0, 60.0, 60.0))).array[0]
+    patch = preprocess(ball((51, 120, 120), spacing, (25, 60, 60), 6.0), Region((25.0, 60.0, 60.0))).array[0]
     dense = unscale_hu(patch) > -400
-    assert dense[:, 47:49, 47:49].all(axis=(1, 2)).sum() * SPACING_MM[0] == pytest.approx(12, abs=1.3)
+    assert dense[:, 47:49, 47:49].all(axis=(1, 2)).sum() * SPACING_MM[0] == pytest.approx(12, abs=1.7)
 
 
 def test_a_single_slice_is_a_patch_with_one_known_plane():
@@ -69,10 +69,10 @@ def test_voxels_beyond_the_image_are_not_known():
     assert known[first:].all()
 
 
-@given(st.integers(1, 60), st.integers(0, 59), st.sampled_from([0.6, 1.0, 2.5]))
+@given(st.integers(1, 90), st.integers(0, 89), st.sampled_from([0.6, 1.0, 2.5]))
 @settings(max_examples=25, deadline=None)
 def test_how_deep_a_stack_is_shows_only_as_all_or_one_slice(depth, seed, dz):
-    """Either the whole 20 mm are known, or the middle slice alone: nothing between tells the depth."""
+    """Either the whole 40 mm are known, or the middle slice alone: nothing between tells the depth."""
     seed = min(seed, depth - 1)
     patch = preprocess(study((depth, 100, 100), (dz, 0.7, 0.7)), Region((float(seed), 50.0, 50.0))).array[0]
     known = (patch > KNOWN_ABOVE).any(axis=(1, 2))
@@ -84,7 +84,7 @@ def test_a_series_and_a_stack_cut_from_it_give_the_same_input():
     rng = np.random.default_rng(0)
     spacing = (1.25, 0.7, 0.7)
     whole = Study(rng.normal(-800, 100, (60, 110, 110)).astype(np.float32), "CT", "0" * 64, "HU", spacing)
-    seed, first, last = 30, 21, 39
+    seed, first, last = 30, 14, 46
     part = replace(whole, pixels=whole.pixels[first : last + 1])
     shorter = replace(whole, pixels=whole.pixels[first + 2 : last + 1])
     inputs = [

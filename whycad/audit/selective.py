@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from whycad.audit.bootstrap import Estimate, GroupBootstrap, Statistic
 from whycad.audit.measures import aurc_of
 from whycad.manifest import Manifest
-from whycad.uncertainty.decision import cost_matrix, predicted_indices
+from whycad.uncertainty.decision import cost_matrix, utilities
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -25,15 +25,14 @@ BoolArray = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What the ensemble and each member would answer to n labelled cases.
+    """What the ensemble and each member would answer to n labelled cases, and how sure they are.
 
     Attributes
     ----------
     labels : ndarray of int64 (n,)
     predicted : ndarray of int64 (n,)
-        By the manifest's rule.
     confidence : ndarray (n,)
-        Probability of the most probable label.
+        In the predicted label.
     member_predicted : ndarray of int64 (m, n)
     member_confidence : ndarray (m, n)
     """
@@ -45,16 +44,19 @@ class Answers:
     member_confidence: FloatArray
 
     @classmethod
-    def of(cls, members: FloatArray, labels: NDArray[np.int64], manifest: Manifest, prior: Sequence[float]) -> Answers:
-        """Apply the manifest's rule to calibrated members ``(m, n, k)`` and to their mean."""
+    def most_probable(cls, members: FloatArray, labels: NDArray[np.int64]) -> Answers:
+        """Answer with the most probable label of calibrated members ``(m, n, k)`` and of their mean."""
         mean = members.mean(axis=0)
-        return cls(
-            labels,
-            predicted_indices(mean, manifest, prior),
-            mean.max(axis=1),
-            np.stack([predicted_indices(member, manifest, prior) for member in members]),
-            members.max(axis=2),
-        )
+        return cls(labels, mean.argmax(axis=1), mean.max(axis=1), members.argmax(axis=2), members.max(axis=2))
+
+    @classmethod
+    def by_rule(
+        cls, members: FloatArray, labels: NDArray[np.int64], manifest: Manifest, prior: Sequence[float]
+    ) -> Answers:
+        """Answer with the label that the manifest's rule chooses; the rule's own utility says how sure it is."""
+        mean = utilities(members.mean(axis=0), manifest, prior)
+        each = utilities(members, manifest, prior)
+        return cls(labels, mean.argmax(axis=1), mean.max(axis=1), each.argmax(axis=2), each.max(axis=2))
 
     @property
     def wrong(self) -> BoolArray:

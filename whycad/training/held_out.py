@@ -74,7 +74,7 @@ def held_out_risk(found: HeldOut, manifest: Manifest, calibration: Calibration) 
     """
     cases = predictions_from(found.numbers, manifest, calibration)
     decisions = np.array([case.decision.kind.value for case in cases])
-    answers = Answers.of(found.numbers.members, found.labels, manifest, calibration.prior)
+    answers = Answers.by_rule(found.numbers.members, found.labels, manifest, calibration.prior)
     wrong, reported = answers.wrong, decisions == "report"
     coverage, risk = risk_coverage(answers.confidence, wrong, CURVE_POINTS)
     costs = harm(answers, decisions, manifest)

@@ -198,8 +198,8 @@ class HeldOutRisk(Section):
     ----------
     n, n_groups : int
     coverage, risk : tuple of float
-        Risk-coverage curve: share of cases kept, most confident first, and share of wrong ones
-        among those.
+        Risk-coverage curve of the rule's label: share of cases kept, most confident first, and
+        share of wrong ones among those.
     aurc, aurc_median_member : float
         Area under that curve, for the ensemble and for the median of the members.
     shares : dict of str to float

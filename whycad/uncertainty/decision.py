@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from whycad.manifest import Manifest
 from whycad.types import Decision, DecisionKind, OutOfDistribution, TaskKind
 from whycad.uncertainty.calibration import Calibration
+from whycad.uncertainty.scaling import normalised
 from whycad.uncertainty.words import gate_sentence, stranger_than
 
 
@@ -42,14 +43,18 @@ def predict_label(probabilities: NDArray[np.float64], manifest: Manifest, prior:
     return manifest.label_codes[int(predicted_indices(probabilities[None], manifest, prior)[0])]
 
 
+def utilities(probabilities: NDArray[np.float64], manifest: Manifest, prior: Sequence[float]) -> NDArray[np.float64]:
+    """Return what the rule maximises, ``(..., k)``, scaled to add up to 1: how sure the rule is of each label."""
+    rule = manifest.decision
+    weights = np.array([rule.class_weights.get(code, 1.0) for code in manifest.label_codes])
+    return normalised(probabilities * weights / np.asarray(prior) ** rule.balance_power)
+
+
 def predicted_indices(
     probabilities: NDArray[np.float64], manifest: Manifest, prior: Sequence[float]
 ) -> NDArray[np.int64]:
     """Return the column ``(n,)`` that the rule chooses for each row of probabilities ``(n, k)``."""
-    rule = manifest.decision
-    weights = np.array([rule.class_weights.get(code, 1.0) for code in manifest.label_codes])
-    utility = probabilities * weights / np.asarray(prior) ** rule.balance_power
-    return np.asarray(utility.argmax(axis=1), dtype=np.int64)
+    return np.asarray(utilities(probabilities, manifest, prior).argmax(axis=1), dtype=np.int64)
 
 
 def cost_matrix(manifest: Manifest) -> NDArray[np.float64]:

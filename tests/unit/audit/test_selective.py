@@ -17,11 +17,14 @@ CASES = st.integers(2, 40).flatmap(
 )
 
 
+def with_rule(manifest, **changes):
+    return manifest.model_copy(update={"decision": manifest.decision.model_copy(update=changes)})
+
+
 @pytest.fixture(scope="module")
 def manifest(repo: Path):
     manifest = load_manifest(repo / "plugins" / "skin_lesion")
-    rule = manifest.decision.model_copy(update={"balance_power": 0.0})
-    return manifest.model_copy(update={"decision": rule})
+    return with_rule(manifest, balance_power=0.0)
 
 
 @given(CASES)
@@ -66,33 +69,44 @@ def members(n, noise, seed=0):
     return p / p.sum(axis=-1, keepdims=True), labels
 
 
-def test_members_with_their_own_errors_are_beaten_by_their_mean(manifest):
+def test_members_with_their_own_errors_are_beaten_by_their_mean():
     p, labels = members(400, 1.0)
-    answers = Answers.of(p, labels, manifest, [1 / 7] * 7)
+    answers = Answers.most_probable(p, labels)
     found = compare_aurc(answers, GroupBootstrap(np.arange(400), 200))
     assert found.ensemble_is_better
     assert found.difference.value == pytest.approx(found.ensemble.value - found.median_member.value)
     assert found.median_member.value == pytest.approx(np.median(member_aurcs(answers)))
 
 
-def test_equal_members_are_not(manifest):
+def test_equal_members_are_not():
     p, labels = members(200, 1.0)
-    answers = Answers.of(np.stack([p[0]] * 3), labels, manifest, [1 / 7] * 7)
+    answers = Answers.most_probable(np.stack([p[0]] * 3), labels)
     found = compare_aurc(answers, GroupBootstrap(np.arange(200), 100))
     assert found.difference.value == pytest.approx(0)
     assert not found.ensemble_is_better
+
+
+def test_the_rule_is_as_sure_as_its_own_utility(manifest):
+    p, labels = members(50, 1.0)
+    prior = np.array([0.04, 0.05, 0.11, 0.01, 0.11, 0.66, 0.02])
+    plain, probable = Answers.by_rule(p, labels, manifest, prior), Answers.most_probable(p, labels)
+    np.testing.assert_array_equal(plain.predicted, probable.predicted)
+    np.testing.assert_allclose(plain.member_confidence, probable.member_confidence)
+    balanced = Answers.by_rule(p, labels, with_rule(manifest, balance_power=1.0), prior)
+    utility = p.mean(axis=0) / prior
+    np.testing.assert_array_equal(balanced.predicted, utility.argmax(axis=1))
+    np.testing.assert_allclose(balanced.confidence, (utility / utility.sum(axis=1, keepdims=True)).max(axis=1))
 
 
 def test_harm_follows_the_table(manifest):
     codes = manifest.label_codes
     mel, nv = codes.index("mel"), codes.index("nv")
     table = CostTable(report={"mel": {"nv": 10.0}}, refer=1.0, reject=2.0)
-    rule = manifest.decision.model_copy(update={"costs": table})
     labels = np.array([mel, mel, nv, mel])
     said = np.array([nv, nv, nv, nv])
     answers = Answers(labels, said, np.ones(4), said[None], np.ones((1, 4)))
     decisions = np.array(["report", "refer", "report", "reject"])
-    found = harm(answers, decisions, manifest.model_copy(update={"decision": rule}))
+    found = harm(answers, decisions, with_rule(manifest, costs=table))
     np.testing.assert_allclose(found.policy, [10, 1, 0, 2])
     np.testing.assert_allclose(found.report_all, [10, 10, 0, 10])
     plain = harm(answers, decisions, manifest)

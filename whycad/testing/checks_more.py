@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import numpy as np
+import torch
 from PIL import Image
 
 from whycad.datasets.pack import Pack
@@ -57,7 +58,7 @@ def check_evidence(plugin: Plugin) -> None:
     """
     if plugin.manifest.code.evidence is None:
         raise NotApplicable("plugin.toml names no evidence")
-    ensemble = loaded_ensemble(plugin)
+    ensemble = loaded_ensemble(plugin) if plugin.manifest.weights.files else _untrained(plugin)
     shape = probe_shapes(plugin.manifest.input)[0]
     cases = [_case(plugin, shape, seed) for seed in range(2)]
     together = mean_outputs([inputs for _, inputs in cases], ensemble)
@@ -178,6 +179,11 @@ def check_single_image(plugin: Plugin) -> None:
     result = analyse(study, plugin, request, ensemble=ensemble)
     if any(item.map.shape != study.spatial_shape for item in result.attributions):
         raise PluginError(f"{plugin.label}: the map of a single image is not on its grid")
+
+
+def _untrained(plugin: Plugin) -> Ensemble:
+    torch.manual_seed(0)
+    return Ensemble(plugin, [plugin.build_model().eval()], torch.device("cpu"))
 
 
 def _seeded(seed: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

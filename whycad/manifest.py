@@ -84,7 +84,9 @@ class Code(_Section):
     ``evidence(study, inputs, outputs) -> Evidence`` measures; ``read_row(pack, row) -> (Study,
     Region | None)`` reads a pack where the plain reading is not enough; ``gate(study, region) ->
     tuple of str`` says in plain words why an image cannot be scored; ``strange(batch) -> (n,)``
-    scores how strange inputs are. ``whycad.plugin.Plugin`` has the details.
+    scores how strange inputs are. ``whycad.plugin.Plugin`` has the details. ``gate`` and
+    ``preprocess`` are called with the same ``Study`` object, which hashes by identity: what both
+    need may be kept in a small ``functools.lru_cache``.
     """
 
     build_model: CodeReference

@@ -9,6 +9,7 @@ batches and only their numbers are kept, so that memory does not grow with the v
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -51,9 +52,10 @@ def is_read_by_slices(study: Study, manifest: Manifest) -> bool:
 
 
 def slice_study(volume: Study, index: int) -> Study:
-    """Return one slice of a volume as a study of its own; its place in the patient is left out."""
+    """Return one slice of a volume as a study of its own, with its own hash; its place in the patient is left out."""
     spacing = None if volume.spacing_mm is None else volume.spacing_mm[-2:]
-    return replace(volume, pixels=volume.pixels[index], spacing_mm=spacing, position_mm=None)
+    sha256 = hashlib.sha256(f"{volume.sha256}/{index}".encode()).hexdigest()
+    return replace(volume, pixels=volume.pixels[index], sha256=sha256, spacing_mm=spacing, position_mm=None)
 
 
 @dataclass(frozen=True, eq=False)

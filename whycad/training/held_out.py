@@ -44,8 +44,8 @@ def binned(confidence: FloatArray, came_true: NDArray[np.bool_], n_bins: int = N
     """Return counts, mean confidence and share that came true in equal bins; the upper edge belongs to a bin."""
     index = np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
     counts = np.bincount(index, minlength=n_bins)
-    said = np.bincount(index, weights=confidence, minlength=n_bins)
-    seen = np.bincount(index, weights=came_true.astype(np.float64), minlength=n_bins)
+    said = np.asarray(np.bincount(index, weights=confidence, minlength=n_bins), np.float64)
+    seen = np.asarray(np.bincount(index, weights=came_true.astype(np.float64), minlength=n_bins), np.float64)
 
     def means(totals: FloatArray) -> tuple[float | None, ...]:
         return tuple(float(min(1.0, t / c)) if c else None for t, c in zip(totals, counts, strict=True))

@@ -74,7 +74,7 @@ class GateData:
     groups: NDArray[np.str_]
 
     def __len__(self) -> int:
-        return self.observed.logits.shape[2]
+        return len(self.groups)
 
     def take(self, rows: NDArray[np.int64]) -> GateData:
         """Return some of the cases."""
@@ -126,7 +126,7 @@ def fit_gate(data: GateData, options: GateOptions | None = None) -> FittedGate:
 
 
 def _name(name: str) -> ScoreName:
-    return next(known for known in ScoreName.__args__ if known == name)  # type: ignore[attr-defined, no-any-return]
+    return next(known for known in ScoreName.__args__ if known == name)  # type: ignore[attr-defined]
 
 
 def fit_ood(features: FloatArray, groups: NDArray[np.str_], n_components: int = 32, accept: float = 95.0) -> OodGate:

@@ -28,7 +28,7 @@ def normalised(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return values of at least 0 scaled to add up to 1 over the last axis; even where all are 0."""
     total = values.sum(axis=-1, keepdims=True)
     even = np.full_like(values, 1.0 / values.shape[-1])
-    return np.divide(values, total, out=even, where=total > 0)
+    return np.asarray(np.divide(values, total, out=even, where=total > 0))
 
 
 def apply_scaling(logs: NDArray[np.float64], scaling: Scaling, prior: Sequence[float]) -> NDArray[np.float64]:

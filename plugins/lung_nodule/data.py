@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from plugins.lung_nodule.concepts import N_SUSPICION_LEVELS, head_widths
 from plugins.lung_nodule.grid import ASSUMED_PIXEL_MM, HU_RANGE
@@ -91,6 +92,27 @@ def rating_shares(ratings: NDArray[np.int8], levels: int) -> NDArray[np.float32]
 def suspicion_share(shares: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the share of readers who rated above indeterminate, those at indeterminate counting half."""
     return np.asarray(shares[:, INDETERMINATE:].sum(axis=1) + 0.5 * shares[:, INDETERMINATE - 1], np.float32)
+
+
+def beyond_size(table: NoduleTable) -> NDArray[np.float32]:
+    """Return by how much each nodule's mean rating is above that of others of its diameter.
+
+    In ranks, as a partial rank correlation sees it, and in standard deviations.
+
+    Returns
+    -------
+    ndarray of float32 (n, heads)
+        In the order of ``head_widths``; NaN where no diameter is known.
+    """
+    known = np.isfinite(table.diameter_mm)
+    size = rankdata(table.diameter_mm[known])
+    basis = np.stack([np.ones(len(size)), size], axis=1)
+    out = np.full((len(known), len(table.ratings)), np.nan, np.float32)
+    for column, shares in enumerate(table.ratings.values()):
+        rank = rankdata(shares[known] @ np.arange(1, shares.shape[1] + 1))
+        rest = rank - basis @ np.linalg.lstsq(basis, rank, rcond=None)[0]
+        out[known, column] = rest / rest.std()
+    return out
 
 
 def median_label(ratings: NDArray[np.int8]) -> NDArray[np.int64]:

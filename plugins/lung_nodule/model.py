@@ -28,9 +28,9 @@ class NetConfig:
     """Widths and depths of the three stages, and the dropout before the heads."""
 
     stem: int = 16
-    widths: tuple[int, int, int] = (24, 48, 80)
-    blocks: tuple[int, int, int] = (1, 1, 2)
-    dropout: float = 0.3
+    widths: tuple[int, int, int] = (24, 48, 64)
+    blocks: tuple[int, int, int] = (1, 2, 1)
+    dropout: float = 0.2
 
 
 class ResidualBlock(nn.Module):
@@ -118,6 +118,7 @@ class NoduleNet(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.n_features = N_POOLINGS * N_SCALES * w[2]
         self.head = nn.Linear(self.n_features, N_CLASSES)
+        self.beyond_size = nn.Linear(self.n_features, len(head_widths()))
         self.descriptors = nn.ModuleDict({name: nn.Linear(self.n_features, k) for name, k in head_widths().items()})
 
     def encode(self, planes: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,9 +145,14 @@ class NoduleNet(nn.Module):
         return maps.unflatten(0, scales.shape[:2]), outline.unflatten(0, scales.shape[:2])
 
     def heads(self, features: Tensor) -> dict[str, Tensor]:
-        """Give logits by head: ``malignancy`` ``(n, 2)`` and every descriptor ``(n, levels)``."""
+        """Give logits by head: ``malignancy`` ``(n, 2)`` and every descriptor ``(n, levels)``.
+
+        ``beyond_size`` ``(n, heads)`` serves training alone: by how much a nodule is rated above others
+        of its size, in standard deviations, for each head but malignancy.
+        """
         dropped = self.dropout(features)
-        return {"malignancy": self.head(dropped), **{k: layer(dropped) for k, layer in self.descriptors.items()}}
+        found = {name: layer(dropped) for name, layer in self.descriptors.items()}
+        return {"malignancy": self.head(dropped), "beyond_size": self.beyond_size(dropped), **found}
 
     def forward_planes(self, planes: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Give logits by head and outline logits ``(2, n, 48, 48)`` of single planes ``(n, 96, 96)``."""

@@ -3,150 +3,130 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the customary name
 
-from plugins.lung_nodule.augment import AugmentConfig, Slices, Views, augment
 from plugins.lung_nodule.data import (
-    STORED_SIDE,
+    CALIBRATION_FOLD,
+    KEY_SLICES,
+    LABELS,
+    N_FOLDS,
     NoduleTable,
     SliceTable,
-    suspicion_share,
+    nodule_table,
+    slice_table,
 )
-from plugins.lung_nodule.model import NetConfig, NoduleNet
-from plugins.lung_nodule.views import scales_of
+from plugins.lung_nodule.losses import NoduleLoss, Recipe
+from plugins.lung_nodule.model import NoduleNet
+from plugins.lung_nodule.rows import read_row
+from whycad.datasets.pack import read_pack
+from whycad.inference import load_members
+from whycad.plugin import load_plugin
+from whycad.training.calibrate import CalibrationData, fit_calibration, run_members
 from whycad.training.fit import FitConfig, fit
-
-logger = logging.getLogger(__name__)
+from whycad.training.package import install_plugin, stage_plugin
+from whycad.training.request import TrainRequest
+from whycad.uncertainty.calibration import CalibrationSource
 
 PLUGIN_FOLDER = Path(__file__).parent
-STACK_SIDE = 48
-STACK_MM = 1.0
+N_MEMBERS = 5
+SIDE_BY_SIDE = 2
+EMA_DECAY = 0.998
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What varies between trials.
-
-    Attributes
-    ----------
-    soft_labels : bool
-        Learn the share of readers who found a nodule suspicious (indeterminate ratings count
-        half, and indeterminate nodules take part) instead of the median label.
-    net : NetConfig
-    augment : AugmentConfig
-    cycles : tuple of int
-        Epochs of each cosine cycle of a run.
-    batch_size : int
-    learning_rate, weight_decay : float
-    descriptor_weight, outline_weight : float
-        Of the other heads' losses.
-    """
-
-    soft_labels: bool = True
-    net: NetConfig = field(default_factory=NetConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    cycles: tuple[int, ...] = (30,)
-    batch_size: int = 16
-    learning_rate: float = 1.5e-3
-    weight_decay: float = 0.05
-    descriptor_weight: float = 0.25
-    outline_weight: float = 0.5
-
-    def targets(self, table: NoduleTable) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the malignancy target 0..1 and its weight, both ``(n,)``."""
-        if self.soft_labels:
-            return suspicion_share(table.ratings["suspicion"]), np.ones(len(table.label), np.float32)
-        return (table.label == 1).astype(np.float32), (table.label >= 0).astype(np.float32)
-
-
-def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Return the cross-entropy ``(n,)`` of logits and target distributions ``(n, k)``."""
-    return -(target * F.log_softmax(logits.float(), dim=1)).sum(dim=1)
-
-
-def outline_loss(logits: Tensor, views: Views) -> Tensor:
-    """Return the binary cross-entropy of the outline ``(2, n, 48, 48)`` over what is known, both scales alike."""
-    target, known = scales_of(views.mask)[:, :, 0], scales_of(views.known.float())[:, :, 0]
-    per_pixel = F.binary_cross_entropy_with_logits(logits.float(), target.clamp(0, 1), reduction="none")
-    return (per_pixel * known).sum() / known.sum().clamp_min(1)
-
-
-class NoduleLoss:
-    """Malignancy, descriptors and outline of one augmented batch."""
-
-    def __init__(self, table: NoduleTable, slices: SliceTable, recipe: Recipe) -> None:
-        self.table = {name: torch.from_numpy(getattr(table, name)) for name in ("hu", "mask", "spacing_mm", "seed")}
-        self.ratings = {name: torch.from_numpy(values) for name, values in table.ratings.items()}
-        self.readers = torch.from_numpy(table.n_readers).float()
-        self.target, self.weight = (torch.from_numpy(values) for values in recipe.targets(table))
-        self.slice_hu, self.slice_mask = torch.from_numpy(slices.hu), torch.from_numpy(slices.mask)
-        order = np.argsort(slices.owner, kind="stable")
-        self.order = torch.from_numpy(order)
-        self.first = torch.from_numpy(np.searchsorted(slices.owner[order], np.arange(len(table.label) + 1)))
-        self.recipe = recipe
-
-    def _slices(self, rows: Tensor, generator: torch.Generator) -> Slices:
-        """Return key slices, a few of them replaced by a neighbouring slice from the stack."""
-        parts = Slices(
-            hu=self.table["hu"][rows].float(),
-            mask=self.table["mask"][rows].float(),
-            side=torch.full((len(rows),), STORED_SIDE),
-            spacing_mm=self.table["spacing_mm"][rows].float(),
-            seed=self.table["seed"][rows].float(),
-        )
-        count = self.first[rows + 1] - self.first[rows]
-        swap = (torch.rand(len(rows), generator=generator) < self.recipe.augment.neighbours) & (count > 0)
-        draw = (torch.rand(len(rows), generator=generator) * count).long()
-        chosen = self.order[(self.first[rows] + draw)[swap]]
-        parts.hu[swap, :STACK_SIDE, :STACK_SIDE] = self.slice_hu[chosen].float()
-        parts.mask[swap, :STACK_SIDE, :STACK_SIDE] = self.slice_mask[chosen].float()
-        parts.side[swap] = STACK_SIDE
-        parts.spacing_mm[swap] = STACK_MM
-        parts.seed[swap] = (STACK_SIDE - 1) / 2
-        return parts
-
-    def __call__(self, model: nn.Module, rows: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
-        """Return the loss of one augmented batch."""
-        assert isinstance(model, NoduleNet)
-        with torch.autocast("cpu", enabled=False):
-            views = augment(self._slices(rows, generator), self.recipe.augment, generator)
-        found, outline = model.forward_planes(views.planes)
-        target, centred = self.target[rows], views.centred.float()
-        pair = torch.stack([1 - target, target], dim=1)
-        weight = self.weight[rows] * centred
-        loss = (soft_cross_entropy(found["malignancy"], pair) * weight).sum() / weight.sum().clamp_min(1)
-        for name, shares in self.ratings.items():
-            counted = centred * self.readers[rows]
-            each = soft_cross_entropy(found[name], shares[rows]) * counted
-            loss = loss + self.recipe.descriptor_weight * each.sum() / counted.sum().clamp_min(1)
-        return loss + self.recipe.outline_weight * outline_loss(outline, views)
-
-
-def fit_member(
-    tables: tuple[NoduleTable, SliceTable], held_out: int, out: Path, recipe: Recipe, seed: int
-) -> list[Path]:
-    """Train one run on all folds but one, resuming in ``out``; returns its snapshots' state dicts."""
+def without_fold(tables: tuple[NoduleTable, SliceTable], held_out: int) -> tuple[NoduleTable, SliceTable]:
+    """Return both tables without the patients of one fold."""
     table, slices = tables
     keep = table.fold != held_out
-    place = np.cumsum(keep) - 1
-    kept = keep[slices.owner]
-    part = SliceTable(slices.hu[kept], slices.mask[kept], place[slices.owner[kept]])
+    place, kept = np.cumsum(keep) - 1, keep[slices.owner]
+    return table.select(keep), SliceTable(slices.hu[kept], slices.mask[kept], place[slices.owner[kept]])
+
+
+def fit_member(tables: tuple[NoduleTable, SliceTable], held_out: int, out: Path, recipe: Recipe, seed: int) -> Path:
+    """Train one member on all folds but one, resuming in ``out``; returns its state dict."""
+    table, slices = without_fold(tables, held_out)
     config = FitConfig(
-        cycles=recipe.cycles,
+        cycles=(recipe.epochs,),
         batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
+        ema_decay=EMA_DECAY,
         seed=seed,
-        ema_decay=0.998,
     )
-    loss = NoduleLoss(table.select(keep), part, recipe)
-    n = int(keep.sum())
-    return fit(partial(NoduleNet, recipe.net), loss, np.ones(n), out, config, torch.device("cpu"))
+    weights = np.ones(len(table.label))
+    build = partial(NoduleNet, recipe.net)
+    return fit(build, NoduleLoss(table, slices, recipe), weights, out, config, torch.device("cpu"))[-1]
+
+
+def member_folder(out: Path, fold: int, seed: int, recipe: Recipe) -> Path:
+    """Return where the run of a fold and a seed keeps its checkpoints."""
+    return out / f"{'soft' if recipe.soft_labels else 'median'}-fold{fold}-seed{seed}"
+
+
+def fit_alone(job: tuple[Path, Path, int, int, Recipe]) -> Path:
+    """Train one member in a process of its own, on one thread."""
+    data, out, fold, seed, recipe = job
+    logging.basicConfig(level=logging.INFO, format=f"fold {fold}, seed {seed}: %(message)s")
+    torch.set_num_threads(1)
+    tables = nodule_table(data), slice_table(data)
+    return fit_member(tables, fold, member_folder(out, fold, seed, recipe), recipe, seed)
+
+
+def fit_many(jobs: list[tuple[Path, Path, int, int, Recipe]]) -> list[Path]:
+    """Train several members, two at a time."""
+    with ProcessPoolExecutor(SIDE_BY_SIDE, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(fit_alone, jobs))
+
+
+def sampling_prior(data: Path, recipe: Recipe) -> NDArray[np.float64]:
+    """Return how often training saw each class ``(2,)``, soft labels counting in parts."""
+    table = nodule_table(data)
+    target, weight = recipe.targets(table.select(table.fold != CALIBRATION_FOLD))
+    share = float((target * weight).sum() / weight.sum())
+    return np.array([1 - share, share])
+
+
+def calibrate_staged(request: TrainRequest, staged: Path, recipe: Recipe) -> None:
+    """Fit the calibration of the staged members with the code that serves them."""
+    plugin = load_plugin(staged)
+    table, pack = nodule_table(request.data), read_pack(request.data / KEY_SLICES)
+    chosen = (table.fold == CALIBRATION_FOLD) & (table.label >= 0)
+    rows = pack.rows("train")[chosen]
+    ensemble = load_members(plugin, torch.device("cpu"))
+    logits, features = run_members((plugin.preprocess(*read_row(pack, int(row))) for row in rows), ensemble)
+    groups = table.patient[chosen]
+    source = CalibrationSource(
+        dataset="LIDC-IDRI",
+        selection=f"fold {CALIBRATION_FOLD} of {N_FOLDS} of the train split, cut by patient; median rating not 3",
+        n=len(rows),
+        n_groups=len(np.unique(groups)),
+        weights_sha256=plugin.weights_sha256,
+    )
+    prior = sampling_prior(request.data, recipe)
+    found = CalibrationData(logits, table.label[chosen], groups, features, prior, source)
+    trained = table.label[(table.fold != CALIBRATION_FOLD) & (table.label >= 0)]
+    counts = dict(zip(LABELS, np.bincount(trained, minlength=2).tolist(), strict=True))
+    calibration = fit_calibration(found, plugin.manifest).model_copy(update={"training_counts": counts})
+    assert plugin.manifest.calibration is not None
+    (staged / plugin.manifest.calibration.file).write_text(calibration.model_dump_json(), encoding="utf-8")
+
+
+def train(request: TrainRequest) -> Path:
+    """Train, package and calibrate; ``out/plugin`` holds the finished files.
+
+    A run that was stopped goes on from its last finished epoch. It runs on the CPU.
+    """
+    recipe = Recipe()
+    seeds = range(request.seed, request.seed + N_MEMBERS)
+    members = fit_many([(request.data, request.out, CALIBRATION_FOLD, seed, recipe) for seed in seeds])
+    staged = stage_plugin(PLUGIN_FOLDER, members, request.out / "plugin")
+    calibrate_staged(request, staged, recipe)
+    if request.install:
+        install_plugin(staged, PLUGIN_FOLDER)
+    return staged

@@ -1,0 +1,259 @@
+"""Grouped cross-validation inside ``train``: ``python -m plugins.lung_nodule.crossvalidate --help``.
+
+One member per fold, trained on the other four with the recipe of the ensemble, once with soft and
+once with median labels. What is written to ``crossvalidation.json`` is what the model card states.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from plugins.lung_nodule.concepts import SCALES
+from plugins.lung_nodule.crossfigures import (
+    Scored,
+    ambiguity_figures,
+    auc_figures,
+    band_figures,
+    calibration_figures,
+    concept_figure,
+    cross_fitted,
+    dice_of,
+    entropy_of,
+    fit_platt,
+    paired_log_loss,
+)
+from plugins.lung_nodule.data import KEY_SLICES, N_FOLDS, NoduleTable, nodule_table
+from plugins.lung_nodule.evidence import longest_diameter_mm, nodule_mask
+from plugins.lung_nodule.grid import MIDDLE, SHAPE, scale_hu
+from plugins.lung_nodule.losses import Recipe
+from plugins.lung_nodule.model import NoduleNet
+from plugins.lung_nodule.preprocess import preprocess
+from plugins.lung_nodule.rows import read_row
+from plugins.lung_nodule.train import PLUGIN_FOLDER, fit_many
+from whycad.datasets.pack import Pack, read_pack
+from whycad.engine import view_of
+from whycad.manifest import View
+from whycad.types import FloatArray, JsonObject, Region, Study
+
+VIEWS: tuple[View, ...] = ("identity", "flip_rows", "flip_columns", "flip_both")
+STORED = "crossvalidation.json"
+CHUNK = 32
+LEAST_READERS = 3
+SHIFT_MM = 3.0
+N_SHIFTED = 200
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """What models that never saw a nodule's patient say of it.
+
+    Attributes
+    ----------
+    logit : ndarray (n, views)
+        Malignant less benign.
+    expected : ndarray (n, descriptors)
+        Mean rating, in the order of ``SCALES``.
+    mask : ndarray of bool (n, 96, 96)
+        The outline on the axial plane.
+    """
+
+    logit: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    mask: NDArray[np.bool_]
+
+
+def load_member(state: Path, recipe: Recipe) -> NoduleNet:
+    """Return a trained member in eval mode."""
+    model = NoduleNet(recipe.net)
+    model.load_state_dict(torch.load(state, weights_only=True))
+    return model.eval()
+
+
+def patches(pack: Pack, rows: NDArray[np.int64]) -> Iterator[FloatArray]:
+    """Yield network inputs of rows ``(<= 32, 1, *SHAPE)``, made as they are when serving."""
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        yield np.stack([preprocess(*read_row(pack, int(row))).array for row in part])
+
+
+@torch.inference_mode()
+def logits_of(model: NoduleNet, batch: FloatArray) -> NDArray[np.float64]:
+    """Return malignant less benign of every view, ``(n, views)``."""
+    x = torch.from_numpy(batch)
+    both = torch.stack([model(view_of(x, view)) for view in VIEWS], dim=1)
+    return (both[..., 1] - both[..., 0]).numpy().astype(np.float64)
+
+
+@torch.inference_mode()
+def evidence_of(model: NoduleNet, batch: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return expected ratings ``(n, descriptors)`` and axial outlines ``(n, 96, 96)``."""
+    found = model.forward_evidence(torch.from_numpy(batch))
+    levels = [found[scale.name] @ torch.arange(1.0, len(scale.levels) + 1) for scale in SCALES]
+    masks = np.stack([nodule_mask(mask)[MIDDLE] for mask in found["mask"].numpy()])
+    return torch.stack(levels, dim=1).numpy().astype(np.float64), masks
+
+
+def out_of_fold(data: Path, states: list[Path], recipe: Recipe) -> OutOfFold:
+    """Run each fold's model on the fold."""
+    table, pack = nodule_table(data), read_pack(data / KEY_SLICES)
+    rows, n = pack.rows("train"), len(table.label)
+    found = OutOfFold(
+        np.zeros((n, len(VIEWS))), np.zeros((n, len(SCALES))), np.zeros((n, SHAPE[1], SHAPE[2]), np.bool_)
+    )
+    for fold, state in enumerate(states):
+        model, at = load_member(state, recipe), np.flatnonzero(table.fold == fold)
+        for start, batch in zip(range(0, len(at), CHUNK), patches(pack, rows[at]), strict=True):
+            part = at[start : start + CHUNK]
+            found.logit[part] = logits_of(model, batch)
+            found.expected[part], found.mask[part] = evidence_of(model, batch)
+    return found
+
+
+def labelled_probability(found: OutOfFold, table: NoduleTable) -> NDArray[np.float64]:
+    """Return calibrated probabilities of all nodules ``(n,)``, each from the other folds' labelled ones."""
+    logit, known = found.logit.mean(axis=1), table.label >= 0
+    out = np.empty(len(logit))
+    for fold in range(N_FOLDS):
+        test, fitted = table.fold == fold, known & (table.fold != fold)
+        slope, offset = fit_platt(logit[fitted], table.label[fitted] == 1)
+        out[test] = 1 / (1 + np.exp(-(slope * logit[test] + offset)))
+    return out
+
+
+def label_figures(found: OutOfFold, table: NoduleTable) -> JsonObject:
+    """Return calibration on labelled nodules, and the ambiguity of the indeterminate ones."""
+    known = table.label >= 0
+    logit, malignant = found.logit.mean(axis=1)[known], table.label[known] == 1
+    probability = cross_fitted(logit, malignant, table.fold[known])
+    ambiguity = entropy_of(labelled_probability(found, table))
+    return {
+        **calibration_figures(probability, malignant, table.patient[known]),
+        "ambiguity": ambiguity_figures(ambiguity, table.label, table.patient),
+    }
+
+
+def size_figures(found: OutOfFold, table: NoduleTable) -> JsonObject:
+    """Return the AUROC beside that of the diameter alone, overall and by band."""
+    known = (table.label >= 0) & np.isfinite(table.diameter_mm)
+    cases = Scored(
+        found.logit.mean(axis=1)[known], table.diameter_mm[known], table.label[known] == 1, table.patient[known]
+    )
+    return {"overall": auc_figures(cases), "bands": band_figures(cases)}
+
+
+def concept_figures(found: OutOfFold, table: NoduleTable) -> JsonObject:
+    """Return the partial Spearman correlation of every descriptor given diameter."""
+    rated = (table.n_readers >= LEAST_READERS) & np.isfinite(table.diameter_mm)
+    out: JsonObject = {"n": int(rated.sum())}
+    for column, scale in enumerate(SCALES):
+        mean = table.ratings[scale.name] @ np.arange(1, len(scale.levels) + 1)
+        estimate = concept_figure(
+            found.expected[rated, column], mean[rated], table.diameter_mm[rated], table.patient[rated]
+        )
+        out[scale.name] = estimate.as_json()
+    return out
+
+
+def outline_figures(found: OutOfFold, table: NoduleTable) -> JsonObject:
+    """Return overlap with the readers' consensus and the error of the longest diameter."""
+    dice, error = [], []
+    for index in range(len(table.label)):
+        truth = _consensus_plane(table, index)
+        dice.append(dice_of(found.mask[index], truth))
+        if found.mask[index].any() and truth.any():
+            error.append(longest_diameter_mm(found.mask[index]) - longest_diameter_mm(truth))
+    return {
+        "dice_median": float(np.median(dice)),
+        "dice_quartiles": [float(v) for v in np.percentile(dice, (25, 75))],
+        "share_without_outline": float(np.mean(~found.mask.any(axis=(1, 2)))),
+        "diameter_error_median_mm": float(np.median(error)),
+        "diameter_absolute_error_median_mm": float(np.median(np.abs(error))),
+    }
+
+
+def _consensus_plane(table: NoduleTable, index: int) -> NDArray[np.bool_]:
+    """Return the readers' consensus on the patch's axial plane."""
+    spacing, seed = float(table.spacing_mm[index]), table.seed[index]
+    # Air outside the outline, tissue inside: half way between them is its edge.
+    painted = np.where(table.mask[index] > 0, np.float32(0), np.float32(-600))
+    study = Study(painted, "CT", "", "HU", (spacing, spacing))
+    plane = preprocess(study, Region((float(seed[0]), float(seed[1])))).array[0, MIDDLE]
+    return np.asarray(plane > float(scale_hu(np.array(-300.0, np.float32))))
+
+
+def shift_figures(data: Path, states: list[Path], recipe: Recipe, table: NoduleTable) -> JsonObject:
+    """Return how far the probability moves when the seed does, by 3 mm in eight directions."""
+    pack, generator = read_pack(data / KEY_SLICES), np.random.default_rng(0)
+    rows = pack.rows("train")
+    chosen = generator.choice(len(table.label), N_SHIFTED, replace=False)
+    models = [load_member(state, recipe) for state in states]
+    angles = np.arange(8) * np.pi / 4
+    moves = []
+    for index in chosen:
+        study, region = read_row(pack, int(rows[index]))
+        assert region is not None
+        step = SHIFT_MM / float(table.spacing_mm[index])
+        seeds = [
+            region.start,
+            *((region.start[0] + step * np.sin(a), region.start[1] + step * np.cos(a)) for a in angles),
+        ]
+        inside = [s for s in seeds if all(0 <= c <= n - 1 for c, n in zip(s, study.spatial_shape, strict=True))]
+        batch = np.stack([preprocess(study, Region((float(s[0]), float(s[1])))).array for s in inside])
+        p = 1 / (1 + np.exp(-logits_of(models[table.fold[index]], batch).mean(axis=1)))
+        moves.append(np.abs(p[1:] - p[0]))
+    every = np.concatenate(moves)
+    return {"median": float(np.median(every)), "percentile_90": float(np.percentile(every, 90)), "n": len(chosen)}
+
+
+def run(data: Path, out: Path) -> JsonObject:
+    """Train what is missing, measure, and return every figure."""
+    table, recipes = nodule_table(data), {"soft": Recipe(), "median": replace(Recipe(), soft_labels=False)}
+    states = {
+        name: fit_many([(data, out, fold, 0, recipe) for fold in range(N_FOLDS)]) for name, recipe in recipes.items()
+    }
+    found = {name: out_of_fold(data, states[name], recipes[name]) for name in recipes}
+    known = table.label >= 0
+    malignant, patient = table.label[known] == 1, table.patient[known]
+    fitted = {
+        name: cross_fitted(found[name].logit.mean(axis=1)[known], malignant, table.fold[known]) for name in recipes
+    }
+    soft = found["soft"]
+    return {
+        "command": "python -m plugins.lung_nodule.crossvalidate",
+        "dataset": "LIDC-IDRI, split train",
+        "size": size_figures(soft, table),
+        "concepts": concept_figures(soft, table),
+        "labels": {
+            **{name: label_figures(found[name], table) for name in recipes},
+            "log_loss_soft_less_median": paired_log_loss(fitted["soft"], fitted["median"], malignant, patient),
+        },
+        "outline": outline_figures(soft, table),
+        "seed_moved_3_mm": shift_figures(data, states["soft"], recipes["soft"], table),
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder of image packs")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="checkpoints; shared with training")
+    parser.add_argument("--install", action="store_true", help="put the figures into the plugin's folder")
+    args = parser.parse_args(arguments)
+    args.out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(run(args.data, args.out), indent=1) + "\n"
+    for folder in (args.out, PLUGIN_FOLDER) if args.install else (args.out,):
+        (folder / STORED).write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""What training minimises: malignancy, descriptors and outline of an augmented batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the customary name
+
+from plugins.lung_nodule.augment import AugmentConfig, Slices, Views, augment
+from plugins.lung_nodule.data import STORED_SIDE, NoduleTable, SliceTable, beyond_size, suspicion_share
+from plugins.lung_nodule.model import NetConfig, NoduleNet
+from plugins.lung_nodule.views import scales_of
+
+STACK_SIDE = 48
+STACK_MM = 1.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What varies between trials.
+
+    Attributes
+    ----------
+    soft_labels : bool
+        Learn the share of readers who found a nodule suspicious (indeterminate ratings count
+        half, and indeterminate nodules take part) instead of the median label.
+    net : NetConfig
+    augment : AugmentConfig
+    epochs : int
+        Of the one cosine cycle of a run.
+    batch_size : int
+    learning_rate, weight_decay : float
+    descriptor_weight, beyond_size_weight, outline_weight : float
+        Of the other heads' losses.
+    """
+
+    soft_labels: bool = True
+    net: NetConfig = field(default_factory=NetConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    epochs: int = 40
+    batch_size: int = 16
+    learning_rate: float = 2.5e-3
+    weight_decay: float = 0.05
+    descriptor_weight: float = 0.15
+    beyond_size_weight: float = 0.15
+    outline_weight: float = 0.5
+
+    def targets(self, table: NoduleTable) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the malignancy target 0..1 and its weight, both ``(n,)``."""
+        if self.soft_labels:
+            return suspicion_share(table.ratings["suspicion"]), np.ones(len(table.label), np.float32)
+        return (table.label == 1).astype(np.float32), (table.label >= 0).astype(np.float32)
+
+
+def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the cross-entropy ``(n,)`` of logits and target distributions ``(n, k)``."""
+    return -(target * F.log_softmax(logits.float(), dim=1)).sum(dim=1)
+
+
+def outline_loss(logits: Tensor, views: Views) -> Tensor:
+    """Return the binary cross-entropy of the outline ``(2, n, 48, 48)`` over what is known, both scales alike."""
+    target, known = scales_of(views.mask)[:, :, 0], scales_of(views.known.float())[:, :, 0]
+    per_pixel = F.binary_cross_entropy_with_logits(logits.float(), target.clamp(0, 1), reduction="none")
+    return (per_pixel * known).sum() / known.sum().clamp_min(1)
+
+
+class NoduleLoss:
+    """Malignancy, descriptors and outline of one augmented batch."""
+
+    def __init__(self, table: NoduleTable, slices: SliceTable, recipe: Recipe) -> None:
+        self.table = {name: torch.from_numpy(getattr(table, name)) for name in ("hu", "mask", "spacing_mm", "seed")}
+        self.ratings = {name: torch.from_numpy(values) for name, values in table.ratings.items()}
+        self.readers = torch.from_numpy(table.n_readers).float()
+        self.beyond_size = torch.from_numpy(beyond_size(table))
+        self.target, self.weight = (torch.from_numpy(values) for values in recipe.targets(table))
+        self.slice_hu, self.slice_mask = torch.from_numpy(slices.hu), torch.from_numpy(slices.mask)
+        order = np.argsort(slices.owner, kind="stable")
+        self.order = torch.from_numpy(order)
+        self.first = torch.from_numpy(np.searchsorted(slices.owner[order], np.arange(len(table.label) + 1)))
+        self.recipe = recipe
+
+    def _slices(self, rows: Tensor, generator: torch.Generator) -> Slices:
+        """Return key slices, a few of them replaced by a neighbouring slice from the stack."""
+        parts = Slices(
+            hu=self.table["hu"][rows].float(),
+            mask=self.table["mask"][rows].float(),
+            side=torch.full((len(rows),), STORED_SIDE),
+            spacing_mm=self.table["spacing_mm"][rows].float(),
+            seed=self.table["seed"][rows].float(),
+        )
+        count = self.first[rows + 1] - self.first[rows]
+        swap = (torch.rand(len(rows), generator=generator) < self.recipe.augment.neighbours) & (count > 0)
+        draw = (torch.rand(len(rows), generator=generator) * count).long()
+        chosen = self.order[(self.first[rows] + draw)[swap]]
+        parts.hu[swap, :STACK_SIDE, :STACK_SIDE] = self.slice_hu[chosen].float()
+        parts.mask[swap, :STACK_SIDE, :STACK_SIDE] = self.slice_mask[chosen].float()
+        parts.side[swap] = STACK_SIDE
+        parts.spacing_mm[swap] = STACK_MM
+        parts.seed[swap] = (STACK_SIDE - 1) / 2
+        return parts
+
+    def _beyond_size_loss(self, found: Tensor, rows: Tensor, centred: Tensor) -> Tensor:
+        """Return the squared error of what goes beyond size, summed over heads."""
+        wanted = self.beyond_size[rows]
+        counted = torch.isfinite(wanted).all(dim=1) * centred * self.readers[rows]
+        each = (found.float() - wanted.nan_to_num()).square().sum(dim=1)
+        return (each * counted).sum() / counted.sum().clamp_min(1)
+
+    def __call__(self, model: nn.Module, rows: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
+        """Return the loss of one augmented batch."""
+        assert isinstance(model, NoduleNet)
+        with torch.autocast("cpu", enabled=False):
+            views = augment(self._slices(rows, generator), self.recipe.augment, generator)
+        found, outline = model.forward_planes(views.planes)
+        target, centred = self.target[rows], views.centred.float()
+        pair = torch.stack([1 - target, target], dim=1)
+        weight = self.weight[rows] * centred
+        loss = (soft_cross_entropy(found["malignancy"], pair) * weight).sum() / weight.sum().clamp_min(1)
+        for name, shares in self.ratings.items():
+            counted = centred * self.readers[rows]
+            each = soft_cross_entropy(found[name], shares[rows]) * counted
+            loss = loss + self.recipe.descriptor_weight * each.sum() / counted.sum().clamp_min(1)
+        loss = loss + self.recipe.beyond_size_weight * self._beyond_size_loss(found["beyond_size"], rows, centred)
+        return loss + self.recipe.outline_weight * outline_loss(outline, views)

@@ -9,7 +9,6 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,11 @@ from numpy.typing import NDArray
 from skimage import data as pictures
 
 from plugins.liver_fibrosis.data import slice_pixels, slices_of
-from plugins.liver_fibrosis.effects import draw_signs
 from plugins.liver_fibrosis.gate import gate
 from plugins.liver_fibrosis.make_data import PackOrder
 from plugins.liver_fibrosis.rows import PLUGIN_FOLDER
-from plugins.liver_fibrosis.simulator import paint
-from plugins.liver_fibrosis.simulator_anatomy import build_anatomy, draw_habitus
-from plugins.liver_fibrosis.simulator_scanner import SCANNERS, acquire, draw_acquisition
+from plugins.liver_fibrosis.sequences import OTHER_SEQUENCES, named_sequence
+from plugins.liver_fibrosis.simulator_scanner import SCANNERS
 from whycad.audit.bootstrap import wilson_interval
 from whycad.datasets.pack import read_pack
 from whycad.datasets.pack_study import row_study
@@ -58,12 +55,6 @@ ALTERED: Mapping[str, Callable[[FloatArray], FloatArray]] = {
     "turned by 90 degrees": np.rot90,
     "inverted": lambda image: image.max() - image,
     "cropped to the middle": lambda image: image[40:120, 40:120],
-}
-# Factors on the signal of tissues, and the liver's signal relative to the spleen's.
-OTHER_SEQUENCES: Mapping[str, tuple[float, Mapping[str, float]]] = {
-    "without contrast agent": (1.15, {"kidney": 0.6, "blood": 0.7}),
-    "without fat suppression": (1.75, {"fat": 6.0}),
-    "T2-weighted": (0.45, {"fat": 3.0, "fluid": 12.0, "kidney": 1.0, "blood": 0.4, "stomach": 6.0}),
 }
 
 
@@ -115,19 +106,6 @@ def natural_studies() -> Iterator[Study]:
                 yield picture(image[row : row + side, column : column + side])
 
 
-def other_sequence(index: int, name: str) -> Study:
-    """Simulate a slice as another sequence would show it."""
-    ratio, factors = OTHER_SEQUENCES[name]
-    rng = np.random.default_rng((99, index))
-    spec = list(SCANNERS.values())[index % len(SCANNERS)]
-    signs = draw_signs(rng, index % 5) | {"liver_to_spleen": ratio}
-    anatomy = build_anatomy(rng, draw_habitus(rng), signs)
-    usual = draw_acquisition(rng, spec)
-    tissues = {tissue: signal * factors.get(tissue, 1.0) for tissue, signal in usual.tissues.items()}
-    acquisition = replace(usual, tissues=tissues)
-    return picture(acquire(rng, paint(rng, anatomy, signs, acquisition), anatomy.grid, acquisition) / 255)
-
-
 def count(studies: Iterator[Study], manifest: Manifest) -> JsonObject:
     """Return how many of some studies are refused, with Wilson's interval."""
     answers = [refused(study, manifest) for study in studies]
@@ -159,7 +137,7 @@ def simulated_figures(manifest: Manifest) -> JsonObject:
     for name, change in ALTERED.items():
         found[f"simulated, {name}"] = count((picture(change(image)) for image in images), manifest)
     for name in OTHER_SEQUENCES:
-        studies = (other_sequence(index, name) for index in range(N_ALTERED))
+        studies = (picture(named_sequence(index, name) / 255) for index in range(N_ALTERED))
         found[f"simulated, {name}"] = count(studies, manifest)
     return found
 

@@ -27,9 +27,10 @@ from whycad.types import ModelInput
 from whycad.uncertainty.calibration import CalibrationSource
 
 PLUGIN_FOLDER = Path(__file__).parent
-N_TRAINING = 12_000
+N_TRAINING = 10_000
 N_CALIBRATION = 3_000
-RECIPE = FitRecipe(runs=(RunPlan((8, 4, 4), 3), RunPlan((8, 4), 2)))
+# Five short independent runs: members that differ in start and order, not snapshots of one.
+RECIPE = FitRecipe(runs=(RunPlan((4,), 1),) * 5)
 
 
 def training_order(seed: int) -> PackOrder:

@@ -13,6 +13,7 @@ from whycad.datasets.pack import Pack, read_pack
 from whycad.datasets.pack_study import row_metadata, row_sha256, row_study
 from whycad.errors import DatasetError
 from whycad.manifest import Manifest
+from whycad.registry import misfit
 from whycad.types import MetadataValue, Region, Study
 
 PACK_SUFFIX = ".npz"
@@ -101,10 +102,20 @@ class PackRows:
         return self.case(row)[0]
 
     def case(self, row: int) -> Case:
-        """Decode one row, the task's own way where it has one."""
-        if self.read_row is not None:
+        """Decode one row, the task's own way where it has one.
+
+        A row that the task's way cannot read, because it is of another kind than the task's images,
+        comes as the plain picture: declining it is the answer, not an error.
+        """
+        if self.read_row is None:
+            return row_study(self.pack, row, self.manifest), None
+        try:
             return self.read_row(self.pack, row)
-        return row_study(self.pack, row, self.manifest), None
+        except DatasetError:
+            plain = row_study(self.pack, row, self.manifest)
+            if misfit(self.manifest, plain):
+                return plain, None
+            raise
 
     def cell(self, name: str, row: int) -> str:
         """Return one cell of a column as text.

@@ -122,6 +122,19 @@ def test_a_tasks_own_reader_gives_study_and_point(write_pack, jpeg_arrays, manif
     assert seen == [("pack.npz", 1), ("pack.npz", 0)]
 
 
+def test_a_row_of_another_kind_is_a_picture_to_decline_and_a_faulty_one_an_error(write_pack, manifest):
+    def read_row(pack, row):
+        raise DatasetError("no such thing as spacing")
+
+    images = np.random.default_rng(0).integers(0, 255, (1, 80, 90, 3), dtype=np.uint8)
+    colour = open_source(write_pack("colour.npz", images=images), manifest, read_row=read_row)
+    grey = open_source(write_pack("grey.npz", images=images[..., 0]), manifest, read_row=read_row)
+    study, region = grey.case(0)
+    assert (study.is_colour, region) == (False, None)
+    with pytest.raises(DatasetError, match="spacing"):
+        colour.case(0)
+
+
 def test_cells_are_text_and_missing_columns_an_error(write_pack, jpeg_arrays, manifest):
     arrays = jpeg_arrays(2, near=np.array([True, False]), fold=np.array([3, 4], np.int8), wide=np.zeros((2, 3)))
     source = open_source(write_pack(**arrays), manifest)

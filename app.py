@@ -19,7 +19,7 @@ VIEWS = HERE / "dashboard" / "views"
 
 def main() -> None:
     """Set the page up and run the view that was asked for."""
-    st.set_page_config("WhyCAD", str(HERE / "dashboard" / "icon.png"), layout="wide", initial_sidebar_state=250)
+    st.set_page_config("WhyCAD", str(HERE / "dashboard" / "icon.png"), layout="wide", initial_sidebar_state=280)
     cache.job_queue()
     page = st.navigation(
         [

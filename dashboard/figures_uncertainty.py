@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 250
 GATE_BINS = 28
+QUARTERS, QUARTER_WORDS = (0, 0.25, 0.5, 0.75, 1), ("0", "25", "50", "75", "100 %")
 # Ratings from the first level to the last, colour-blind safe and ordered by lightness (cividis).
 RATING_COLOURS = ("#00224e", "#35456c", "#666970", "#948e77", "#c8b866", "#fee838")
 
@@ -49,10 +50,8 @@ def members_chart(prediction: Prediction, manifest: Manifest, *, dark: bool = Fa
         hovertemplate="%{y}, all together: %{x:.1%}<extra></extra>",
     )
     calm(figure, max(120, 30 * len(codes) + 50), ink(dark=dark))
-    figure.update_xaxes(range=[-0.03, 1.03], tickformat=".0%", fixedrange=True, zeroline=False, **_grid(dark=dark))
-    figure.update_yaxes(
-        fixedrange=True, automargin=True, ticks="", categoryarray=titles, range=[-0.6, len(codes) - 0.4]
-    )
+    figure.update_xaxes(range=[-0.04, 1.04], tickvals=QUARTERS, ticktext=QUARTER_WORDS, **_axis(dark=dark))
+    figure.update_yaxes(categoryarray=titles, range=[-0.6, len(codes) - 0.4], **_axis(dark=dark))
     return figure
 
 
@@ -85,10 +84,10 @@ def reliability_chart(reliability: Reliability, confidence: float, *, dark: bool
         x=[0, 1], y=[0, 1], mode="lines", line={"color": QUIET, "dash": "dot", "width": 1.5}, hoverinfo="skip"
     )
     figure.add_vline(x=confidence, line={"color": ALERT, "width": 2})
-    left = confidence > 0.5
+    left = confidence > 0.5  # the dots lie near the diagonal: words go above or below it
     figure.add_annotation(
         x=confidence,
-        y=0.04,
+        y=0.97 if left else 0.05,
         text="this case is here " if left else " this case is here",
         showarrow=False,
         xanchor="right" if left else "left",
@@ -99,7 +98,8 @@ def reliability_chart(reliability: Reliability, confidence: float, *, dark: bool
         y=[o for _, o, _ in known],
         mode="lines+markers",
         line={"color": CALM, "width": 1.5},
-        marker={"color": CALM, "size": [6 + 16 * (n / most) ** 0.5 for _, _, n in known], "opacity": 0.85},
+        marker={"color": CALM, "size": [6 + 12 * (n / most) ** 0.5 for _, _, n in known], "opacity": 0.85},
+        cliponaxis=False,
         customdata=[n for _, _, n in known],
         hovertemplate="said %{x:.0%}, came true %{y:.0%} of %{customdata} cases<extra></extra>",
     )
@@ -146,7 +146,7 @@ def gate_chart(gate: OodGate | OodReference, found: OutOfDistribution, *, dark: 
         figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=tallest * (y - 0.06), line={"color": colour, "width": 2})
         figure.add_annotation(x=x, y=tallest * y, text=words, showarrow=False, font={"color": colour, "size": 13})
     calm(figure, HEIGHT, ink(dark=dark))
-    figure.update_xaxes(title="strangeness", fixedrange=True, zeroline=False, showgrid=False)
+    figure.update_xaxes(title="strangeness", **{**_axis(dark=dark), "showgrid": False})
     figure.update_yaxes(visible=False, fixedrange=True, range=[0, tallest * 1.45])
     return figure
 
@@ -194,9 +194,18 @@ def concept_alt(concepts: Sequence[Concept]) -> str:
 def _unit_square(figure: go.Figure, x: str, y: str, *, dark: bool) -> go.Figure:
     calm(figure, HEIGHT, ink(dark=dark))
     for update, title in ((figure.update_xaxes, x), (figure.update_yaxes, y)):
-        update(range=[-0.02, 1.03], tickformat=".0%", title=title, fixedrange=True, zeroline=False, **_grid(dark=dark))
+        update(range=[0, 1.04], title=title, tickvals=QUARTERS, ticktext=QUARTER_WORDS, **_axis(dark=dark))
     return figure
 
 
-def _grid(*, dark: bool) -> dict[str, str]:
-    return {"gridcolor": "rgba(228,234,239,0.14)" if dark else "rgba(22,33,43,0.10)"}
+def _axis(*, dark: bool) -> dict[str, Any]:
+    """Return what every axis has: quiet lines, legible words, nothing to drag."""
+    return {
+        "fixedrange": True,
+        "zeroline": False,
+        "ticks": "",
+        "automargin": True,
+        "gridcolor": "rgba(228,234,239,0.14)" if dark else "rgba(22,33,43,0.10)",
+        "tickfont": {"size": 12, "color": ink(dark=dark)},
+        "title_font": {"size": 13, "color": ink(dark=dark)},
+    }

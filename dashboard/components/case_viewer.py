@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard import state, work
-from dashboard.components.pointing import heed_click, point_prompt
+from dashboard.components.pointing import heed_click, place_words, point_prompt
 from dashboard.components.viewer import (
     ViewerEvent,
     ViewerOptions,
@@ -179,9 +179,7 @@ def _pixel(case: OpenCase, where: tuple[int, ...]) -> None:
         shown = "red, green, blue " + ", ".join(f"{round(255 * float(v))}" for v in value)
     else:
         shown = f"value {float(value):.4g} {case.study.unit}"
-    names = ("slice", "row", "column")[-len(where) :]
-    place = ", ".join(f"{name} {i}" for name, i in zip(names, where, strict=True))
-    st.caption(f"Pixel at {place}: {plain(shown)}")
+    st.caption(f"Pixel at {place_words(where)}: {plain(shown)}")
 
 
 def _offer_missing(case: OpenCase, job: Work, manifest: Manifest, target: str) -> None:

@@ -37,9 +37,9 @@ def _question(case: OpenCase, manifest: Manifest, place: Index) -> None:
 
 
 def place_words(place: Index) -> str:
-    """Return a place as the viewer's readout gives it."""
+    """Return a place as the viewer's readout gives it: slices from 1, rows and columns from 0."""
     names = ("slice", "row", "column")[-len(place) :]
-    return ", ".join(f"{name} {value}" for name, value in zip(names, place, strict=True))
+    return ", ".join(f"{n} {v + 1 if n == 'slice' else v}" for n, v in zip(names, place, strict=True))
 
 
 def heed_click(case: OpenCase, manifest: Manifest, place: Index) -> None:

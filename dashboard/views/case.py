@@ -69,7 +69,7 @@ def _case(case: OpenCase, facts: TaskFacts) -> None:
     job = case.work_for(manifest.id)
     session = state.session()
     look = None if job.result is None else shown(job.result, facts, session.coverage, session.priors.get(manifest.id))
-    with right:
+    with right, st.container(key="decision"):
         job_progress(case, manifest.id)
         if look is not None:
             decision_card(look, case, facts)

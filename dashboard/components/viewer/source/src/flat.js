@@ -129,8 +129,8 @@ export class FlatStage {
     return this.scale;
   }
 
-  get scaleEdge() {
-    return this.size[0] - this.insets.right;
+  get corner() {
+    return [this.size[0] - this.insets.right, this.size[1] - this.insets.bottom];
   }
 
   /** Where marks are drawn: one view, not clipped. */

@@ -190,7 +190,10 @@ export class Interface {
       this.scale.textContent = bar.text;
       this.scale.setAttribute("aria-label", `Scale bar: ${bar.text}`);
     }
-    this.scale.style.right = `${Math.max(54, this.frame.clientWidth - stage.scaleEdge + 8)}px`;
+    const [right, foot] = stage.corner;
+    const above = `${Math.max(10, this.bottom.offsetTop - foot + 8)}px`;
+    Object.assign(this.scale.style, { right: `${Math.max(54, this.frame.clientWidth - right + 8)}px`, marginBottom: above });
+    this.place.style.marginBottom = above;
     const slices = stage.slices();
     if (slices) {
       this.slice.input.max = slices.count - 1;
@@ -209,7 +212,8 @@ export class Interface {
       this.place.textContent = "";
       return;
     }
-    const where = index.map((v, i) => `${this.axes[i]} ${v}`).join(", ");
+    // Slices are counted from 1 as on the slider; rows and columns are the array's own.
+    const where = index.map((v, i) => `${this.axes[i]} ${this.axes[i] === "slice" ? v + 1 : v}`).join(", ");
     const what = Array.isArray(value) ? `rgb ${value.join(" ")}` : `${Number(Number(value).toPrecision(4))} ${this.unit}`.trim();
     this.place.textContent = `${where} · ${what}`;
   }

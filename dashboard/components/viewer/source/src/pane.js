@@ -5,6 +5,9 @@ import { clamp } from "./dom.js";
 
 const NEAREST_FROM = 4; // CSS pixels per voxel from which single voxels are shown as squares
 const MAX_CELL = 80;
+const MARGIN = 8; // CSS pixels around the plane in its rectangle
+const LOW = 120; // CSS pixels of height below which the upper and lower letters are left out
+const NARROW = 300; // CSS pixels of width below which the plane's words are short
 const LINE = "rgba(108, 182, 255, 0.75)";
 
 export class Pane {
@@ -40,7 +43,20 @@ export class Pane {
   // ---- geometry: u to the right, v downwards, in voxels as they lie on the screen ----
 
   get fit() {
-    return Math.min((this.rect[2] - 8) / (this.size[0] * this.unit[0]), (this.rect[3] - 8) / (this.size[1] * this.unit[1]));
+    return this.fitIn(this.rect[2], this.rect[3]);
+  }
+
+  /** CSS pixels per millimetre with which the whole plane fits into a rectangle. */
+  fitIn(width, height) {
+    return Math.min((width - MARGIN) / (this.size[0] * this.unit[0]), (height - MARGIN) / (this.size[1] * this.unit[1]));
+  }
+
+  widthFor(height) {
+    return ((height - MARGIN) * this.size[0] * this.unit[0]) / (this.size[1] * this.unit[1]) + MARGIN;
+  }
+
+  heightFor(width) {
+    return ((width - MARGIN) * this.size[1] * this.unit[1]) / (this.size[0] * this.unit[0]) + MARGIN;
   }
 
   get pixelsPerMm() {
@@ -180,6 +196,7 @@ export class Pane {
     context.restore();
     if (look.linked && look.lines) this.drawLines(context, at, look.main);
     this.drawWords(context, at);
+    context.shadowBlur = 0;
     if (look.linked) {
       context.strokeStyle = look.active ? "rgba(108, 182, 255, 0.8)" : "rgba(255, 255, 255, 0.16)";
       context.lineWidth = 2;
@@ -211,19 +228,20 @@ export class Pane {
     context.shadowBlur = 4;
     context.textAlign = "left";
     context.textBaseline = "top";
-    context.fillText(`${this.plane.name} ${at[this.plane.axis] + 1}/${this.count}`, left + 8, top + 7);
+    const number = at[this.plane.axis] + 1;
+    context.fillText(width < NARROW ? `${this.plane.name.slice(0, 3)} ${number}` : `${this.plane.name} ${number}/${this.count}`, left + 8, top + 7);
     const [l, r, t, b] = this.plane.edges;
     context.font = "600 12px system-ui, sans-serif";
     context.textBaseline = "middle";
     context.fillText(l ?? "", left + 6, top + height / 2);
     context.textAlign = "right";
     context.fillText(r ?? "", left + width - 6, top + height / 2);
+    if (height < LOW) return;
     context.textAlign = "center";
     context.textBaseline = "top";
     context.fillText(t ?? "", left + width / 2, top + 7);
     context.textBaseline = "bottom";
     context.fillText(b ?? "", left + width / 2, top + height - 6);
-    context.shadowBlur = 0;
   }
 
   /** Lines of an outline in one slice, each a pair of source indices. */
@@ -252,7 +270,7 @@ export class Pane {
     this.paint(context, at, paint, true);
     context.setTransform(1, 0, 0, 1, 0, 0);
     const [kept, zoom, centre] = [this.rect, this.zoom, this.centre];
-    [this.rect, this.zoom, this.centre] = [[-4, -4, canvas.width + 8, canvas.height + 8], 1, this.size.map((n) => n / 2)];
+    [this.rect, this.zoom, this.centre] = [[-MARGIN / 2, -MARGIN / 2, canvas.width + MARGIN, canvas.height + MARGIN], 1, this.size.map((n) => n / 2)];
     const view = { place: (index) => this.toScreen(index), edges: (outline) => this.edges(outline, at[this.plane.axis]), pixel: cell[0] };
     drawAnnotations(context, view, scale);
     [this.rect, this.zoom, this.centre] = [kept, zoom, centre];

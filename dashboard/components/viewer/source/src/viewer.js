@@ -420,7 +420,8 @@ export class Viewer {
       }
       if (state.outlineOn) drawOutlines(context, this.outlines, view);
       drawSeed(context, this.data.options.mark, view);
-      drawMarks(context, this.marks, view);
+      const onSeed = String(this.marks.click) === String(this.data.options.mark);
+      drawMarks(context, onSeed ? { ...this.marks, click: null } : this.marks, view);
       drawCursor(context, this.cursor, view, state.tool, state.radius);
       context.restore();
     }

@@ -6,8 +6,9 @@ import { loadVolume, loadVolumeMap } from "./load.js";
 import { Pane } from "./pane.js";
 
 const GAP = 6;
-const SIDE_SHARE = 0.34;
-const LINKED_FROM = 520; // CSS pixels of width below which one plane is shown alone
+const SHARE = 0.36; // of the width or height that the two smaller planes may take
+const LEAST = 96; // CSS pixels that a smaller plane is worth showing in
+const LINKED_FROM = 460; // CSS pixels of width below which one plane is shown alone
 
 export class VolumeStage {
   constructor(canvas) {
@@ -69,12 +70,28 @@ export class VolumeStage {
       this.main?.place([left, top, width, height]);
       return;
     }
-    const side = clamp(Math.round(width * SIDE_SHARE), 150, 460);
+    const layouts = [this.beside(), this.below()];
+    const room = ([main]) => this.main.fitIn(main[2], main[3]);
+    const best = room(layouts[0]) >= room(layouts[1]) ? layouts[0] : layouts[1];
+    this.shown.forEach((pane, i) => pane.place([left + best[i][0], top + best[i][1], best[i][2], best[i][3]]));
+  }
+
+  /** The smaller planes to the right, no wider than they need. */
+  beside() {
+    const [, , width, height] = this.area;
+    const [, upper, lower] = this.shown;
     const half = (height - GAP) / 2;
-    const [main, upper, lower] = this.shown;
-    main.place([left, top, width - side - GAP, height]);
-    upper.place([left + width - side, top, side, half]);
-    lower.place([left + width - side, top + half + GAP, side, half]);
+    const side = clamp(Math.max(upper.widthFor(half), lower.widthFor(half)), LEAST, width * SHARE);
+    return [[0, 0, width - side - GAP, height], [width - side, 0, side, half], [width - side, half + GAP, side, half]];
+  }
+
+  /** The smaller planes below, no higher than they need. */
+  below() {
+    const [, , width, height] = this.area;
+    const [, first, second] = this.shown;
+    const half = (width - GAP) / 2;
+    const foot = clamp(Math.max(first.heightFor(half), second.heightFor(half)), LEAST, height * SHARE);
+    return [[0, 0, width, height - foot - GAP], [0, height - foot, half, foot], [half + GAP, height - foot, half, foot]];
   }
 
   paneAt(x, y) {
@@ -147,9 +164,10 @@ export class VolumeStage {
     return this.main.cell[0];
   }
 
-  /** Right end of the large plane, where the scale bar stands. */
-  get scaleEdge() {
-    return this.main.rect[0] + this.main.rect[2];
+  /** Lower right corner of the large plane, where the scale bar stands. */
+  get corner() {
+    const [left, top, width, height] = this.main.rect;
+    return [left + width, top + height];
   }
 
   // ---- slices ----

@@ -1,0 +1,1 @@
+"""Retinal OCT: choroidal neovascularisation against normal, with referral of what was never seen."""

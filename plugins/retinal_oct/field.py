@@ -1,0 +1,136 @@
+"""The part of a B-scan that shows tissue: black bars and white fill corners found and taken away.
+
+Scanners and exports leave traces that tell where an image came from and nothing about the eye:
+black bars above and below, white or black wedges where the picture was turned, the size of the
+picture. Everything downstream sees only a canonical grid without them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from whycad.imaging.geometry import resize_geometry, sample_to_model
+from whycad.types import FloatArray, Geometry
+
+# A scan's depth (about 1.9 mm) becomes this many rows, its width this many columns.
+FIELD_SHAPE = (192, 192)
+DEPTH_MM = 1.9
+BLACK = 0.03
+# Fill is this bright, relative to the brightest.
+WHITE = 0.9
+RIM = 4
+# Bars are never more than a quarter of the height on each side: a dark scan is not cut away.
+MAX_BAR = 0.25
+SPOILT = 0.032
+# Fill is looked for in this outer share of the image, and must run along this share of its side.
+BORDER = 0.035
+MIN_WEDGE = 0.05
+# What is left of fill after interpolation and compression lies in these outer shares.
+# Empty vitreous fills at least this share of a scan, and lies in its darker part.
+EMPTY, DARKER = 0.2, 0.7
+NOISE_SIZE = 0.03
+SIDE_CUT = 0.012
+END_CUT = 0.025
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """A B-scan on the canonical grid.
+
+    Attributes
+    ----------
+    pixels : ndarray of float32 (192, 192)
+        Grey value above the background, 0 in fill corners; the source's unit (0..1). Noise
+        makes empty places go below 0, so that smoothing brings them to 0.
+    valid : ndarray of bool (192, 192)
+        False in fill corners.
+    geometry : Geometry
+        From this grid to the source.
+    background : float
+        Grey value of empty vitreous in the source.
+    """
+
+    pixels: FloatArray
+    valid: NDArray[np.bool_]
+    geometry: Geometry
+    background: float
+
+
+def bar_height(image: FloatArray) -> int:
+    """Return the height in rows of the black bars that lie both above and below the scan."""
+    lit = np.percentile(image, 98, axis=1) > BLACK
+    if not lit.any():
+        return 0
+    above, below = int(np.argmax(lit)), int(np.argmax(lit[::-1]))
+    # Compression spoils up to a block of rows beside white fill; bars of a letterbox are equal.
+    alike = abs(above - below) <= SPOILT * len(image)
+    return min(max(above, below) if alike else min(above, below), int(MAX_BAR * len(image)))
+
+
+def fill_mask(image: FloatArray) -> NDArray[np.bool_]:
+    """Find plateaus of the brightest grey at the border, ``(H, W)``; the blurred rim around them included."""
+    white = WHITE * float(np.percentile(image, 99.9))
+    labels, n = ndimage.label(image >= white)
+    if n == 0 or white <= 0:
+        return np.zeros(image.shape, bool)
+    band = [max(2, round(BORDER * side)) for side in image.shape]
+    # The retina itself may reach a side of the image, but only with its few bright rows.
+    ends = np.concatenate([labels[: band[0]], labels[-band[0] :]])
+    sides = np.concatenate([labels[:, : band[1]], labels[:, -band[1] :]], axis=1)
+    wide = _largest_extent(ends, n, axis=0) >= MIN_WEDGE * image.shape[1]
+    high = _largest_extent(sides, n, axis=1) >= 3 * MIN_WEDGE * image.shape[0]
+    fill = wide | high
+    fill[0] = False
+    found = fill[labels]
+    if not found.any():
+        return np.asarray(found)
+    rim = ndimage.binary_dilation(found, iterations=RIM, mask=image >= 0.3 * white)
+    return np.asarray(ndimage.binary_dilation(rim, np.ones((3, 3)), iterations=2))
+
+
+def _largest_extent(labels: NDArray[np.int32], n: int, axis: int) -> NDArray[np.int64]:
+    """Return per label ``(n + 1,)`` how many lines along ``axis`` hold it."""
+    lines = np.moveaxis(labels, axis, 0)
+    extent = np.zeros(n + 1, np.int64)
+    for line in range(lines.shape[1]):
+        extent[np.unique(lines[:, line])] += 1
+    return extent
+
+
+def _background(image: FloatArray, fill: NDArray[np.bool_]) -> float:
+    """Return the grey of empty vitreous: where most of the darker values, without their noise, lie."""
+    size = max(3, round(NOISE_SIZE * image.shape[1]))
+    seen = ndimage.uniform_filter(image, size)[~ndimage.binary_dilation(fill, iterations=size // 2 + 1)]
+    values = np.sort(seen[:: max(1, seen.size // 8192)])
+    n, share = int(DARKER * len(values)), int(EMPTY * len(values))
+    if share < 1:
+        return 0.0
+    densest = int(np.argmin(values[share:n] - values[: n - share]))
+    return float(values[densest + share // 2])
+
+
+def take_field(image: FloatArray) -> Field:
+    """Bring a grey image ``(H, W)`` in 0..1 onto the canonical grid.
+
+    The scan's whole depth becomes 192 rows and its whole width 192 columns, whatever the number
+    of pixels, so that the size of the source and its letterbox are gone.
+    """
+    height, width = image.shape
+    bar = bar_height(image)
+    inside = image[bar : height - bar]
+    fill = fill_mask(inside)
+    ends = round(END_CUT * len(inside))
+    fill[:ends], fill[len(inside) - ends :] = True, True
+    background = _background(inside, fill)
+    emptied = np.zeros((height, width), np.float32)
+    emptied[bar : height - bar] = np.where(fill, 0.0, inside - background)
+    hidden = np.ones((height, width), np.float32)
+    hidden[bar : height - bar] = fill
+    cut = SIDE_CUT * width
+    geometry = resize_geometry(image.shape, FIELD_SHAPE, (bar, cut, height - bar, width - cut))
+    pixels = sample_to_model(np.stack([emptied, hidden], axis=-1), geometry)
+    return Field(pixels[0], pixels[1] < 0.5, geometry, background)

@@ -80,7 +80,8 @@ class Engine:
         if batch.ndim == 4:
             batch = batch.contiguous(memory_format=torch.channels_last)
         mixed = self.device.type == "cuda"
-        with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.float16, enabled=mixed):
+        # Not inference mode: a tensor that a network makes and keeps there could never be differentiated.
+        with torch.no_grad(), torch.autocast(self.device.type, dtype=torch.float16, enabled=mixed):
             output = getattr(self.members[member], function)(batch)
         if isinstance(output, Mapping):
             return {name: _to_cpu(part) for name, part in output.items()}

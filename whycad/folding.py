@@ -50,7 +50,7 @@ def folded(model: nn.Module, example: Tensor) -> nn.Module:
 def agree(model: nn.Module, other: nn.Module, example: Tensor) -> bool:
     """Tell whether two models give the same outputs (features and evidence too, if any) within the tolerance."""
     functions = [name for name in FUNCTIONS if hasattr(model, name)]
-    with torch.inference_mode():
+    with torch.no_grad():
         pairs = [(getattr(model, name)(example), getattr(other, name)(example)) for name in functions]
     return all(_close(expected, actual) for expected, actual in pairs)
 
@@ -95,7 +95,7 @@ def _pairs(model: nn.Module, example: Tensor) -> list[tuple[str, str]]:
         elif isinstance(module, _NORMS) and module.running_mean is not None:
             handles.append(module.register_forward_pre_hook(lambda _m, args, name=name: before_norm(name, args[0])))
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
             model(example)
     finally:
         for handle in handles:

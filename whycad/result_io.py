@@ -21,6 +21,8 @@ from whycad.types import AnalysisResult, JsonObject
 FORMAT = "whycad-result-1"
 JSON_NAME = "result.json"
 ARRAYS_NAME = "arrays.npz"
+LARGE_VOLUME = 1 << 20
+_BITS = {1: np.uint8, 4: np.uint32}
 NOTICE = "Research and education only; not for clinical use."
 
 
@@ -29,8 +31,7 @@ def _encode(value: Any, place: str, arrays: dict[str, np.ndarray] | None) -> Any
     if isinstance(value, np.ndarray):
         if arrays is None:
             return _encode(value.tolist(), place, None)
-        arrays[place] = value
-        return {"array": place}
+        return _store(value, place, arrays)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _encode(getattr(value, f.name), f"{place}.{f.name}", arrays) for f in dataclasses.fields(value)}
     if isinstance(value, Enum):
@@ -44,11 +45,37 @@ def _encode(value: Any, place: str, arrays: dict[str, np.ndarray] | None) -> Any
     return value
 
 
+def _store(value: np.ndarray, place: str, arrays: dict[str, np.ndarray]) -> JsonObject:
+    """Keep an array; of a large volume only the box outside which every bit is zero."""
+    if value.ndim != 3 or value.size < LARGE_VOLUME or value.dtype.itemsize not in _BITS:
+        arrays[place] = value
+        return {"array": place}
+    bits = value.view(_BITS[value.dtype.itemsize])
+    start, stop = [0, 0, 0], list(value.shape)
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        inside = bits[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+        along = np.flatnonzero(inside.any(axis=others))
+        stop[axis] = start[axis] + (int(along[-1]) + 1 if len(along) else 0)
+        start[axis] += int(along[0]) if len(along) else 0
+    arrays[place] = value[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+    return {"array": place, "start": start, "shape": list(value.shape)}
+
+
+def _unboxed(part: np.ndarray, start: list[int], shape: list[int]) -> np.ndarray:
+    """Return a large volume from the box that was kept of it."""
+    whole = np.zeros(shape, part.dtype)
+    whole[tuple(slice(a, a + n) for a, n in zip(start, part.shape, strict=True))] = part
+    return whole
+
+
 def _decode(kind: Any, value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     """Rebuild a value of type ``kind``; the inverse of ``_encode``."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if isinstance(value, dict) and set(value) == {"array"}:
         return arrays[value["array"]]
+    if isinstance(value, dict) and set(value) == {"array", "start", "shape"}:
+        return _unboxed(arrays[value["array"]], value["start"], value["shape"])
     if isinstance(value, dict) and set(value) == {"float"}:
         return float(value["float"])
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):

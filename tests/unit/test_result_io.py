@@ -94,6 +94,34 @@ def test_a_result_saved_before_there_was_evidence_still_loads(tmp_path):
     assert results_equal(load_result(tmp_path / "case"), result)
 
 
+@pytest.mark.parametrize("written", [None, (40, 0, 100), (0, 0, 0), (63, 127, 127)])
+@pytest.mark.parametrize("value", [1.5, float("nan"), -0.0])
+def test_maps_of_large_volumes_are_kept_by_the_box_that_holds_them(tmp_path, written, value):
+    shape = (64, 128, 128)
+    values = np.zeros(shape, np.float32)
+    mask = np.zeros(shape, bool)
+    if written is not None:
+        values[written], mask[written] = value, True
+        values[20, 50:60, 7] = 2.0
+    result = make_result()
+    result = replace(
+        result, source_shape=shape, attributions=(replace(result.attributions[0], map=values),),
+        segmentations=(replace(result.segmentations[0], mask=mask),),
+    )  # fmt: skip
+    save_result(result, tmp_path / "case")
+    loaded = load_result(tmp_path / "case")
+    assert results_equal(loaded, result)
+    assert loaded.attributions[0].map.tobytes() == values.tobytes()
+    assert loaded.segmentations[0].mask.dtype == np.bool_
+    with np.load(tmp_path / "case" / ARRAYS_NAME) as archive:
+        kept = archive["result.segmentations.0.mask"]
+        assert kept.size == (written is not None)
+    changed = values.copy()
+    changed[0, 0, 1] = 3.0
+    other = replace(result, attributions=(replace(result.attributions[0], map=changed),))
+    assert not results_equal(result, other)
+
+
 def test_json_is_plain_and_has_no_nan():
     text = json.dumps(result_to_json(make_result()), allow_nan=False)
     body = json.loads(text)

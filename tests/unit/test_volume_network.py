@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from whycad.explain import to_source
+from whycad.imaging.geometry import map_to_source
 from whycad.inference import Ensemble, load_members
 from whycad.pipeline import analyse, predict_batch
 from whycad.testing.plugins import write_plugin
 from whycad.testing.volume_plugins import PATCHES, make_volume
-from whycad.types import AnalysisRequest, Prediction, Region
+from whycad.types import AnalysisRequest, Geometry, Prediction, Region
 from whycad.volume import slice_study
 
 METHODS = ("gradcam", "ig", "occlusion", "lime")
@@ -105,3 +109,42 @@ def build_model(): return Net({channels}, {n_labels})
         positive = np.clip(attribution.map, 0, None)
         inside = positive[1:4, 10:20, 10:22].sum() / positive.sum()
         assert inside > 0.6, attribution.method
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.floats(-15, 30), min_size=3, max_size=3),
+    st.lists(st.floats(0.3, 3), min_size=3, max_size=3),
+    st.integers(0, 9),
+)
+def test_a_map_is_brought_back_as_if_the_whole_volume_were_computed(
+    start: list[float], step: list[float], seed: int
+) -> None:
+    matrix = np.diag([*step, 1.0])
+    matrix[:3, 3] = start
+    geometry = Geometry(matrix, (4, 5, 6), (12, 14, 16))
+    values = np.random.default_rng(seed).normal(size=(4, 5, 6)).astype(np.float32)
+    np.testing.assert_allclose(to_source(values, geometry), map_to_source(values, geometry), atol=1e-6)
+
+
+KEEPS_A_TENSOR = """
+from functools import lru_cache
+import torch
+from whycad.testing.tiny_net import TinyVolumeNet
+
+@lru_cache(maxsize=1)
+def weights():
+    return torch.linspace(0.5, 1.5, 24)
+
+class Net(TinyVolumeNet):
+    def forward(self, x):
+        return super().forward(x * weights())
+
+def build_model(): return Net({channels}, {n_labels})
+"""
+
+
+def test_a_network_may_keep_a_tensor_that_it_made_while_predicting(tmp_path: Path) -> None:
+    own = load_members(write_plugin(tmp_path, replace(PATCHES, model=KEEPS_A_TENSOR)), torch.device("cpu"))
+    result = analyse(make_volume(), own.plugin, AnalysisRequest(explain=("gradcam", "ig"), region=SEED), ensemble=own)
+    assert all(attribution.map.any() for attribution in result.attributions)

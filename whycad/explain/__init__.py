@@ -9,6 +9,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from types import MappingProxyType
 
 import numpy as np
@@ -20,7 +21,7 @@ from whycad.explain.base import Explainer, ExplainOptions, RawMap
 from whycad.explain.ensemble import EnsembleProbabilities, ExplainableEnsemble
 from whycad.explain.integrated_gradients import delta_remarks
 from whycad.imaging.geometry import map_to_source
-from whycad.types import Attribution, Fidelity, ModelInput
+from whycad.types import Attribution, Fidelity, FloatArray, Geometry, ModelInput
 
 __all__ = ["METHODS", "Attribution", "ExplainOptions", "Explainer", "RawMap", "explain"]
 
@@ -100,12 +101,38 @@ def explain(
     return Attribution(
         method=method,
         target=target_code,
-        map=map_to_source(np.asarray(raw.map, dtype=np.float32), inputs.geometry),
+        map=to_source(np.asarray(raw.map, dtype=np.float32), inputs.geometry),
         signed=explainer.signed,
         parameters=raw.parameters,
         seed=options.seed,
         fidelity=raw.fidelity,
     )
+
+
+def to_source(values: FloatArray, geometry: Geometry) -> FloatArray:
+    """Bring a map onto the source's grid; of a volume only the part that the model sees is computed.
+
+    Zeros that nobody has written to take no memory, so that a patch of a large volume stays cheap.
+
+    Raises
+    ------
+    GeometryError
+        When the map is not on the model's grid.
+    """
+    d = len(geometry.model_shape)
+    if d == 2:
+        return map_to_source(values, geometry)
+    ends = [(-0.5, side - 0.5) for side in geometry.model_shape]
+    corners = geometry.points_to_source(np.array(list(product(*ends)), dtype=np.float64))
+    low = np.clip(np.floor(corners.min(axis=0)), 0, geometry.source_shape).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)) + 1, low, geometry.source_shape).astype(int)
+    whole = np.zeros(geometry.source_shape, np.float32)
+    if (high > low).all():
+        matrix = geometry.to_source.copy()
+        matrix[:d, d] -= low
+        part = Geometry(matrix, geometry.model_shape, tuple(int(n) for n in high - low))
+        whole[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))] = map_to_source(values, part)
+    return whole
 
 
 def _over_members(

@@ -92,7 +92,7 @@ def score_hidden(
     """
     size = options.batch_size or fitted_batch(tuple(hiding.image.shape[:-1]), hiding.image.device)
     scores = []
-    with torch.inference_mode():
+    with torch.no_grad():
         for start in range(0, n, size):
             options.check_cancelled()
             stop = min(n, start + size)

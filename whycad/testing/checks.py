@@ -318,7 +318,7 @@ def _forward_function(plugin: Plugin) -> Callable[[Tensor], Tensor]:
         model = plugin.build_model().eval()
 
     def run(batch: Tensor) -> Tensor:
-        with torch.inference_mode(), contained(plugin, "forward"):
+        with torch.no_grad(), contained(plugin, "forward"):
             output = model(batch)
         return check_output(plugin, output, len(batch), len(plugin.manifest.labels))
 

@@ -45,9 +45,11 @@ CT_VOLUME = "lung/ct_lidc0001_48slices.npz"
 # Lower end and width of the usual CT windows, in HU.
 CT_WINDOWS: Mapping[str, tuple[float, float]] = {"lung window": (-1350.0, 1500.0), "soft tissue": (-160.0, 400.0)}
 # Pictures that scikit-image brings along; nothing is downloaded.
-PICTURES = ("astronaut", "brick", "camera", "chelsea", "clock", "coffee", "coins", "colorwheel", "grass", "gravel")
-PICTURES += ("horse", "hubble_deep_field", "immunohistochemistry", "moon", "page", "retina", "rocket")
-PICTURES += ("shepp_logan_phantom", "text", "cell", "checkerboard", "microaneurysms")
+PICTURES: tuple[str, ...] = (
+    *("astronaut", "brick", "camera", "cell", "checkerboard", "chelsea", "clock", "coffee", "coins", "colorwheel"),
+    *("grass", "gravel", "horse", "hubble_deep_field", "immunohistochemistry", "microaneurysms", "moon", "page"),
+    *("retina", "rocket", "shepp_logan_phantom", "text"),
+)
 CROPS_PER_PICTURE = 20
 ALTERED: Mapping[str, Callable[[FloatArray], FloatArray]] = {
     "mirrored": lambda image: image[:, ::-1],

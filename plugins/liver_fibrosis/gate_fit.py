@@ -89,7 +89,7 @@ def simulated_reference(n: int = N_SLICES) -> GateReference:
     """Fit the reference on ``n`` slices of the scanners that the model is trained on."""
     order = PackOrder(n, 0, TRAINING_SCANNERS, stream="gate")
     seen = [describe(slice_pixels(item)) for item in slices_of(order)]
-    others = [describe(without_agent(seed, TRAINING_SCANNERS) / np.float32(255)) for seed in range(n // 2)]
+    others = [describe(np.asarray(without_agent(seed, TRAINING_SCANNERS) / 255, np.float32)) for seed in range(n // 2)]
     return fit_reference(seen, others)
 
 

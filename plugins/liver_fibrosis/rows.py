@@ -30,5 +30,5 @@ def read_row(pack: Pack, row: int) -> tuple[Study, Region | None]:
     if marked is None or marked.ndim != 0 or not bool(marked):
         return study, None
     spacing = pack.column("pixel_mm")
-    known = None if spacing is None else (float(spacing[row]), float(spacing[row]))  # type: ignore[arg-type]
+    known = None if spacing is None else (float(spacing[row]), float(spacing[row]))
     return replace(study, modality="MR", spacing_mm=known, simulated=True), None

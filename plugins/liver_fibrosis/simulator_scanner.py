@@ -123,14 +123,15 @@ def find_scanner(name: str) -> ScannerSpec:
 
 def draw_acquisition(rng: np.random.Generator, scanner: ScannerSpec) -> Acquisition:
     """Draw noise, coil, breathing and the patient's own tissue contrast of one case."""
-    values = [float(rng.uniform(*limits)) for limits in (scanner.noise, scanner.bias, scanner.breathing_mm)]
+    limits = (scanner.noise, scanner.bias, scanner.breathing_mm)
+    noise, bias, breathing_mm = (float(rng.uniform(low, high)) for low, high in limits)
     gain = float(rng.uniform(0.75, 1.0))
     own = np.exp(rng.normal(0, [TISSUE_SPREAD.get(tissue, 0.08) for tissue in TISSUES]))
     tissues = {
         tissue: signal * scanner.tissues.get(tissue, 1.0) * float(factor)
         for (tissue, signal), factor in zip(TISSUES.items(), own, strict=True)
     }
-    return Acquisition(scanner, *values, gain=gain, tissues=MappingProxyType(tissues))
+    return Acquisition(scanner, noise, bias, breathing_mm, gain, MappingProxyType(tissues))
 
 
 def coil_bias(rng: np.random.Generator, grid: Grid, amplitude: float) -> FloatArray:

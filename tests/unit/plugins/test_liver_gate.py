@@ -113,7 +113,7 @@ def test_the_score_of_inputs_agrees_with_the_gate(images):
 
 
 def test_the_reference_is_fitted_on_simulated_slices_and_stored(tmp_path):
-    fitted = simulated_reference(60)
+    fitted = simulated_reference(24)
     write_reference(fitted, tmp_path / "gate.npz")
     stored = reference(tmp_path / "gate.npz")
     layouts = np.random.default_rng(0).normal(size=(3, len(fitted.layout_mean)))
@@ -172,7 +172,13 @@ def test_slices_of_a_chest_ct_are_refused(data_dir, manifest):
 
 @pytest.mark.data
 def test_the_command_counts(data_dir, tmp_path, monkeypatch, capsys):
-    for name, small in (("LIMIT", 3), ("N_SIMULATED", 3), ("N_ALTERED", 3), ("CROPS_PER_PICTURE", 0)):
+    for name, small in (
+        ("LIMIT", 3),
+        ("N_SIMULATED", 3),
+        ("N_ALTERED", 3),
+        ("CROPS_PER_PICTURE", 0),
+        ("PICTURES", ("camera",)),
+    ):
         monkeypatch.setattr(f"plugins.liver_fibrosis.check_gate.{name}", small)
     assert main(["--data", str(data_dir), "--out", str(tmp_path / "figures.json")]) == 0
     assert "ham10000: 100.0% of 3 refused" in capsys.readouterr().out

@@ -30,7 +30,7 @@ class Study:
     modality : str
         DICOM modality code, such as ``CT``, ``MR``, ``XC``, ``OP``; ``OT`` for plain pictures.
     sha256 : str
-        Of the source bytes, in hexadecimal; of all files in name order for a series.
+        Of the source bytes, in hexadecimal; of the sorted hashes of its slices for a series.
     unit : str
         ``HU``, ``rgb``, ``normalised`` (0..1) or ``stored`` (arbitrary).
     spacing_mm : tuple of float or None

@@ -191,9 +191,10 @@ def _patient_axes(study: Study) -> tuple[NDArray[np.float64], NDArray[np.float64
             "The image does not say where it lies in the patient: spacing, orientation or position is missing",
             remedy="point at pixels instead of millimetres",
         )
-    along_rows, along_columns = np.asarray(orientation[:3]), np.asarray(orientation[3:])
-    normal = np.cross(along_rows, along_columns)
-    directions = np.stack([normal / np.linalg.norm(normal), along_columns, along_rows])[-len(spacing) :]
+    along_rows, along_columns = np.asarray(orientation, dtype=np.float64).reshape(2, 3)
+    directions = np.stack([np.cross(along_rows, along_columns), along_columns, along_rows])[-len(spacing) :]
+    # Files round their cosines; a step must be as long as the spacing says all the same.
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     return directions * np.asarray(spacing)[:, None], np.asarray(position, dtype=np.float64)
 
 

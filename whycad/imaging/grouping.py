@@ -19,6 +19,8 @@ from whycad.imaging.stacking import SAME_PLACE_MM, normal_of, same_direction
 from whycad.imaging.survey import ImageFacts
 
 SAME_SPACING = 1e-3
+# More kinds of images in one series than any scanner makes; also bounds the work done here.
+MOST_KINDS = 64
 TWO_PATIENTS = "One series holds images of more than one patient, or of a patient who is not always named"
 
 
@@ -118,6 +120,9 @@ def _group_slices(slices: Sequence[Member]) -> list[Group]:
     if len(distinct) > 1 and any(m.facts.position_mm is None or m.facts.orientation is None for m in distinct):
         return [Group(list(slices), error=_no_places())]
     clusters = _alike(distinct)
+    if len(clusters) > MOST_KINDS:
+        message = f"The series holds images of more than {MOST_KINDS} different sizes, directions or kinds"
+        return [Group(list(slices), error=CorruptImageError(message, remedy="open the images that belong together"))]
     groups = [group for cluster in clusters for group in _by_place(cluster)]
     for group in groups:
         group.others = [m for one in group.used for m in copies[one.sha256][1:]]
@@ -139,6 +144,8 @@ def _alike(slices: Sequence[Member]) -> list[list[Member]]:
     for part in _by(slices, lambda m: (m.facts.modality, m.facts.rows, m.facts.columns, m.facts.frame)).values():
         found: list[list[Member]] = []
         for member in part:
+            if len(found) > MOST_KINDS:
+                break
             home = next((cluster for cluster in found if _fits(member.facts, cluster[0].facts)), None)
             if home is None:
                 found.append([member])
@@ -195,10 +202,11 @@ def _places(slices: Sequence[Member]) -> list[list[Member]]:
 def _split_by_variant(slices: Sequence[Member], most: int) -> list[list[Member]]:
     """Split by the fewest properties that leave one slice at each place; empty where none do."""
     traits = [*range(len(slices[0].facts.variants)), -1]
+    most_parts = min(2 * most, MOST_KINDS)
     for count in (1, 2):
         for chosen in combinations(traits, count):
             parts = list(_by(slices, lambda m, c=chosen: tuple(_trait(m, i) for i in c)).values())  # type: ignore[misc]
-            if 1 < len(parts) <= 2 * most and all(len(p) == 1 for part in parts for p in _places(part)):
+            if 1 < len(parts) <= most_parts and all(len(p) == 1 for part in parts for p in _places(part)):
                 return parts
     return []
 

@@ -100,7 +100,7 @@ class Intake:
                 self._add_one(index, source, place)
         except ImageError as error:
             self.problems.append(Problem(index, ALONE, error))
-        except OSError:
+        except (OSError, ValueError):
             self.problems.append(Problem(index, ALONE, _unreadable()))
 
     def _add_one(self, index: int, source: bytes | Path, place: Path) -> None:

@@ -30,6 +30,8 @@ class Limits:
         Files in one folder or archive, and in all sources together.
     max_total_bytes : int
         Size of all files together, and of an archive before and after it is unpacked.
+    max_studies : int
+        Images and volumes in all sources together; each is decoded by a child of its own.
     """
 
     memory_bytes: int = 2048 * MIB
@@ -39,6 +41,7 @@ class Limits:
     max_file_bytes: int = 256 * MIB
     max_files: int = 5000
     max_total_bytes: int = 1024 * MIB
+    max_studies: int = 200
 
     def for_files(self, count: int) -> Limits:
         """Return the limits of a child that reads several files.

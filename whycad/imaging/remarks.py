@@ -30,7 +30,7 @@ class Remark(StrEnum):
     CONFLICTING_SLICE = "Different slices of the series claim the same place; one is in the volume, the others apart."
     SAME_UID = "Files with the same identifier but different contents were opened; none of them replaced another."
     MIXED_SERIES = "The series holds images of different size, direction or kind; they are kept apart."
-    LOCALIZER = "This is an overview image that was taken to plan the scan; it is not part of the volume."
+    LOCALIZER = "This is an overview image that was taken to plan the scan; it is part of no volume."
     BAD_SPACING = "The pixel spacing of the file is not usable; lengths cannot be measured."
     DETECTOR_SPACING = "The pixel spacing is that at the detector: lengths in the patient are shorter."
     RELATIVE_SPACING = "Only the shape of a pixel is known, not its size: lengths are not in millimetres."

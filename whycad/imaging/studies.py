@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from whycad.errors import CorruptImageError, ImageError, WhyCadError
+from whycad.errors import CorruptImageError, ImageError, ImageTooLargeError, WhyCadError
 from whycad.imaging.child import Ending
 from whycad.imaging.grouping import Group, Member, group_images
 from whycad.imaging.handover import FINDINGS, NOT_WELL_FORMED
@@ -24,7 +24,7 @@ from whycad.imaging.survey import HOSTILE_DIRECTORY, Finding, finding_from_json
 from whycad.imaging.worker import Job, Request
 from whycad.types import Study
 
-MAX_RESTARTS = 5
+MAX_RESTARTS = 3
 MAX_FINDING = 1 << 13
 
 
@@ -100,7 +100,9 @@ class _Reading:
         for index, source in enumerate(sources):
             self.intake.add(index, source)
         groups, problems = self._group()
-        items = [*_merged(problems), *(self._item(group) for group in groups)]
+        most = self.limits.max_studies
+        items = [*_merged(problems), *(self._item(group) for group in groups[:most])]
+        items += [StudyItem(sources, None, _too_many(most)) for sources in {self._sources(g) for g in groups[most:]}]
         return tuple(sorted([*items, *_silent(len(sources), items)], key=lambda item: item.sources))
 
     def _group(self) -> tuple[list[Group | File], list[Problem]]:
@@ -144,15 +146,16 @@ class _Reading:
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
-    def _item(self, group: Group | File) -> StudyItem:
+    def _sources(self, group: Group | File) -> tuple[int, ...]:
         if isinstance(group, File):
-            sources: tuple[int, ...] = (group.source,)
-        else:
-            sources = tuple(sorted({self.intake.files[i].source for i in group.files}))
+            return (group.source,)
+        return tuple(sorted({self.intake.files[i].source for i in group.files}))
+
+    def _item(self, group: Group | File) -> StudyItem:
         try:
-            return StudyItem(sources, self._study(group))
+            return StudyItem(self._sources(group), self._study(group))
         except ImageError as error:
-            return StudyItem(sources, None, error)
+            return StudyItem(self._sources(group), None, error)
 
     def _study(self, group: Group | File) -> Study:
         if isinstance(group, File):
@@ -170,6 +173,13 @@ class _Reading:
                 return decode_request(request, files[0].sha256)
             request = Request(place, self.key, self.limits.for_files(len(files)), Job.SERIES, paths)
             return decode_request(request, series_sha256(file.sha256 for file in files))
+
+
+def _too_many(most: int) -> ImageError:
+    return ImageTooLargeError(
+        f"There are more than the limit of {most} images and volumes; the others were not read",
+        remedy="open fewer at a time",
+    )
 
 
 def series_sha256(hashes: Iterable[str]) -> str:

@@ -28,9 +28,8 @@ from whycad.testing.series import make_ct_series, make_dicomdir, make_zip
 
 VOLUME = np.random.default_rng(0).integers(-1000, 1500, (4, 6, 5)).astype(np.int16)
 SLICES = make_ct_series(VOLUME, (2.0, 0.7, 0.8), patient=CANARY)
-PHOTO = make_photo_dicom(
-    np.random.default_rng(1).integers(0, 255, (6, 7, 3), dtype=np.uint8), Writing(CANARY, seed="p")
-)
+PIXELS = np.random.default_rng(1).integers(0, 255, (6, 7, 3), dtype=np.uint8)
+PHOTO = make_photo_dicom(PIXELS, Writing(CANARY, seed="photo"))
 # Room for small things only, so that a test need not make large ones.
 TIGHT = Limits(
     memory_bytes=1024 * MIB, cpu_s=10, wall_s=15, max_pixels=1000, max_file_bytes=MIB, max_files=8, max_total_bytes=MIB
@@ -373,3 +372,16 @@ def test_a_broken_dicomdir_costs_only_itself(read_all: Any, tmp_path: Path) -> N
     whole = dicomdir(*LISTED)
     for source in folder_and_archive(tmp_path, {"DICOMDIR": whole[:-9], **numbered("IMAGES/")}):
         assert sorted(item.error is None for item in read_all([source])) == [False, True]
+
+
+def test_more_images_than_the_limit_are_said_and_not_read(read_all: Any) -> None:
+    photos = [make_photo_dicom(PIXELS, Writing(CANARY, seed=f"p{k}")) for k in range(5)]
+    items = read_all([photos[0], make_zip(photos[1:]), png()], limits=replace(TIGHT, max_studies=3))
+    assert sum(item.study is not None for item in items) == 3
+    left = [item for item in items if item.error is not None]
+    assert [item.sources for item in left] == [(1,), (2,)]
+    assert all("more than the limit of 3 images" in item.error.message for item in left)
+
+
+def test_a_path_that_is_none_is_a_typed_error(read_all: Any) -> None:
+    assert "cannot be opened" in read_all([Path("a\0Zzcanary")])[0].error.message

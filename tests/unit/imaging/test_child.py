@@ -278,7 +278,9 @@ def test_it_works_from_an_installed_copy_and_any_folder(tmp_path: Path, monkeypa
 def test_the_child_never_loads_torch_or_the_app() -> None:
     code = (
         "import sys, whycad.imaging.worker, whycad.imaging.dicom, whycad.imaging.raster, whycad.imaging.dicom_codecs;"
-        "print([m for m in ('torch', 'streamlit', 'pandas', 'scipy', 'highdicom', 'skimage') if m in sys.modules])"
+        "import whycad.imaging.dicom_series, whycad.imaging.survey, whycad.imaging.archive;"
+        "foreign = 'torch', 'streamlit', 'pandas', 'scipy', 'highdicom', 'skimage', 'nibabel';"
+        "print([m for m in foreign if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=package_root(), capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -205,3 +205,10 @@ def test_the_order_of_the_files_does_not_matter_and_none_is_lost(found: list[dic
     groups = group_images(one)
     assert outline(groups) == outline(group_images(other))
     assert sorted(file for group in groups for file in group.files) == list(range(len(one)))
+
+
+def test_a_series_of_too_many_kinds_is_an_error_and_costs_little() -> None:
+    kinds = members(*[{"rows": 8 + k} for k in range(70)])
+    assert "more than 64 different" in str(group_images(kinds)[0].error)
+    turning = [{"orientation": (np.cos(a), np.sin(a), 0, 0, 0, -1)} for a in np.linspace(0, 3, 2000)]
+    assert shape_of(group_images(members(*turning))) == [(tuple(range(2000)), 2000)]

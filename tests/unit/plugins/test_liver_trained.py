@@ -1,0 +1,56 @@
+"""The stored ensemble does on fresh simulated slices of the other scanner what its card says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import cohen_kappa_score, roc_auc_score
+
+from plugins.liver_fibrosis.data import slice_study, slices_of
+from plugins.liver_fibrosis.make_data import PackOrder
+from plugins.liver_fibrosis.simulator_scanner import HELD_OUT_SCANNER
+from whycad.inference import choose_device, load_members
+from whycad.pipeline import predict_batch
+from whycad.plugin import load_plugin
+from whycad.types import DecisionKind, Prediction
+
+FOLDER = Path(__file__).parents[3] / "plugins" / "liver_fibrosis"
+N = 60
+
+
+@pytest.fixture(scope="module")
+def predictions() -> list[Prediction]:
+    plugin = load_plugin(FOLDER)
+    if not plugin.manifest.weights.files:
+        pytest.skip("plugins/liver_fibrosis is not trained")
+    studies = [slice_study(item) for item in slices_of(PackOrder(N, 4711, (HELD_OUT_SCANNER,)))]
+    found = predict_batch(studies, plugin, load_members(plugin, choose_device("cpu")))
+    assert all(isinstance(item, Prediction) for item in found)
+    return [item for item in found if isinstance(item, Prediction)]
+
+
+truth = np.arange(N) % 5
+
+
+def test_stages_are_ranked(predictions):
+    p = np.stack([item.probabilities for item in predictions])
+    for boundary in (2, 3, 4):
+        assert roc_auc_score(truth >= boundary, p[:, boundary:].sum(axis=1)) > 0.9
+    said = [item.labels.index(item.predicted) for item in predictions]
+    assert cohen_kappa_score(truth, said, weights="quadratic") > 0.75
+
+
+def test_sets_are_runs_of_stages_that_hold_the_truth(predictions):
+    inside = np.array([[label in item.conformal_set for label in item.labels] for item in predictions])
+    for row in inside:
+        assert (np.diff(np.flatnonzero(row)) == 1).all()
+    assert inside[np.arange(N), truth].mean() > 0.75
+    assert 1 <= inside.sum(axis=1).mean() <= 2.6
+
+
+def test_few_are_rejected_and_every_operating_point_is_answered(predictions):
+    rejected = [item.decision.kind is DecisionKind.REJECT for item in predictions]
+    assert np.mean(rejected) < 0.1
+    assert all(set(item.operating_points) == {"at_least_f2", "at_least_f3", "f4"} for item in predictions)

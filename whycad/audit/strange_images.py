@@ -147,12 +147,12 @@ def in_disguise(study: Study, manifest: Manifest) -> tuple[Study, Region | None]
     """
     spec = manifest.input
     pixels = _flat(study)
-    low, high = float(pixels.min()), float(pixels.max())
-    pixels = (pixels - low) / max(high - low, 1e-6)
     if spec.colour and pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     elif not spec.colour and pixels.ndim == 3:
         pixels = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
+    low, high = float(pixels.min()), float(pixels.max())
+    pixels = (pixels - low) / max(high - low, 1e-6)
     times = -(-spec.min_size_px // min(pixels.shape[:2]))
     pixels = pixels.repeat(times, axis=0).repeat(times, axis=1)
     bottom, top = spec.value_range

@@ -111,8 +111,11 @@ def _measure(
     from whycad.scoring import calibration_of
 
     mine = sets_of(task, sets)
-    if not any(item.role == "main" for item in mine):
+    main = next((item for item in mine if item.role == "main"), None)
+    if main is None:
         return "no labelled pack is known for it (see --pack)"
+    if not main.file(data).is_file():
+        return f"there is no {main.file(data).name}"
     try:
         plugin = registry.get(task)
         calibration = calibration_of(plugin)

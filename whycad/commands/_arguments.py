@@ -41,6 +41,9 @@ class Condition:
         """Tell whether a row of a data set is as wanted; case makes no difference."""
         return (source.cell(self.column, row).casefold() == self.value.casefold()) is self.equal
 
+    def __str__(self) -> str:
+        return f"{self.column}{'=' if self.equal else '!='}{self.value}"
+
 
 def condition(text: str) -> Condition:
     """Parse ``column=value`` or ``column!=value``."""

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whycad.commands._arguments import add_task, positive, say
+from whycad.commands._arguments import add_task, condition, positive, say
 
 if TYPE_CHECKING:
     from whycad.audit.predictions import Predictions
+    from whycad.datasets.source import StudySource
     from whycad.manifest import Manifest
     from whycad.plugin import Plugin
     from whycad.types import JsonObject, MetadataValue
@@ -36,6 +37,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--name", default="", help="name of the data set for the record; the file's by default")
     parser.add_argument("--split", default="", metavar="NAME", help="for the record")
     parser.add_argument(
+        "--where",
+        type=condition,
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="only rows of --dataset whose column has (=) or has not (!=) this value; repeatable, all must hold",
+    )
+    parser.add_argument(
         "--training",
         type=Path,
         action="append",
@@ -53,10 +62,11 @@ def run(args: argparse.Namespace) -> int:
     from whycad.audit.predictions import read_predictions
     from whycad.files import write_whole
     from whycad.registry import discover
+    from whycad.types import EvidenceLevel
 
     plugin = discover().get(args.task, untrained=True)
     manifest = plugin.manifest
-    predictions = read_predictions(args.predictions, manifest.label_codes)
+    predictions = _chosen(read_predictions(args.predictions, manifest.label_codes), args, manifest)
     calibration = _calibration(plugin)
     evaluation = Evaluation(
         dataset=args.name or (args.dataset or args.predictions).stem,
@@ -71,8 +81,27 @@ def run(args: argparse.Namespace) -> int:
     found = evaluate(predictions, manifest, evaluation)
     if args.json is not None:
         write_whole(args.json, json.dumps(_finite(found), indent=1, allow_nan=False) + "\n")
-    _print(found)
+    _print(found, simulated=manifest.evidence_level is EvidenceLevel.SIMULATED)
     return 0
+
+
+def _chosen(predictions: Predictions, args: argparse.Namespace, manifest: Manifest) -> Predictions:
+    """Return the rows that fulfil every ``--where``."""
+    import numpy as np
+
+    from whycad.datasets.source import open_source
+    from whycad.errors import DatasetError
+
+    if not args.where:
+        return predictions
+    if args.dataset is None:
+        raise DatasetError("--where needs the data set", remedy="name what was predicted after --dataset")
+    source = open_source(args.dataset, manifest)
+    _check_rows(args.dataset, source, predictions)
+    keep = [all(wanted.holds(source, int(row)) for wanted in args.where) for row in predictions.row]
+    if not any(keep):
+        raise DatasetError("no row fulfils --where")
+    return predictions.select(np.asarray(keep, dtype=bool))
 
 
 def _command(args: argparse.Namespace) -> str:
@@ -81,6 +110,8 @@ def _command(args: argparse.Namespace) -> str:
     split = ["--split", args.split] if args.split else []
     predict = ["whycad", "predict", "--task", args.task, "--dataset", dataset, *split, "--out", args.predictions.name]
     evaluate = ["whycad", "evaluate", "--task", args.task, "--predictions", args.predictions.name]
+    if args.where:
+        evaluate += ["--dataset", dataset, *(part for wanted in args.where for part in ("--where", str(wanted)))]
     return f"{shlex.join(predict)} && {shlex.join(evaluate)}"
 
 
@@ -110,16 +141,21 @@ def _training_counts(packs: Sequence[Path], manifest: Manifest) -> dict[str, int
 
 def _metadata(path: Path, predictions: Predictions, manifest: Manifest) -> list[dict[str, MetadataValue]]:
     from whycad.datasets.source import open_source
-    from whycad.errors import DatasetError
 
     source = open_source(path, manifest)
+    _check_rows(path, source, predictions)
+    return [source.info(int(row)).metadata for row in predictions.row]
+
+
+def _check_rows(path: Path, source: StudySource, predictions: Predictions) -> None:
+    from whycad.errors import DatasetError
+
     beyond = set(predictions.row.tolist()) - set(source.rows())
     if beyond:
         raise DatasetError(
             f"{path.name!r} has no row {min(beyond)}, which the predictions have",
             remedy="name the pack that was predicted",
         )
-    return [source.info(int(row)).metadata for row in predictions.row]
 
 
 def _finite(value: object) -> object:
@@ -131,8 +167,9 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and value - value != 0 else value
 
 
-def _print(found: JsonObject) -> None:
+def _print(found: JsonObject, *, simulated: bool) -> None:
     size = f"{found['n']} cases, {found['n_groups']} groups, {found['n_failed']} failed"
+    size += ", simulated data" if simulated else ""
     say(f"{found['dataset']} {found['split']}: {size}")
     for name in HEADLINES:
         say(f"  {name:18s} {_figure(found['metrics'][name])}")

@@ -64,3 +64,26 @@ def test_another_data_set_than_was_predicted_is_noticed(predicted, tmp_path, cap
 def test_a_table_of_another_task_is_refused(predicted, capsys):
     assert main(["evaluate", "--task", "skin_lesion", "--predictions", str(predicted)]) == 1
     assert "it lacks p_akiec" in capsys.readouterr().err
+
+
+def test_rows_can_be_chosen_by_a_column_and_the_command_says_so(predicted, pack, tmp_path, capsys):
+    out = tmp_path / "o.json"
+    assert evaluate(predicted, "--dataset", pack, "--where", "sex=female", "--json", out) == 0
+    body = json.loads(out.read_text())
+    assert body["n"] == 2
+    assert "--dataset pack.npz --where sex=female" in body["command"]
+    assert "simulated data" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--where", "sex=female"], "needs the data set"),
+        (["--where", "sex=nobody"], "no row fulfils"),
+        (["--where", "fur=red"], "has no column"),
+    ],
+)
+def test_conditions_that_choose_nothing_are_said(predicted, pack, capsys, more, message):
+    dataset = [] if message == "needs the data set" else ["--dataset", pack]
+    assert evaluate(predicted, *dataset, *more) == 1
+    assert message in capsys.readouterr().err

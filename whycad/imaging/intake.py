@@ -193,8 +193,11 @@ class Intake:
     def _add_member(self, source: Path, path: Path, index: int, parts: Sequence[str]) -> bool:
         try:
             with _open_plain(source, follow=False) as file:
-                if is_companion(parts, file.read(HEAD_BYTES)):
-                    return False
+                head = file.read(HEAD_BYTES)
+            if is_companion(parts, head):
+                return False
+            # What is no image is not even copied: a folder may hold anything.
+            sniff(head)
             self._copy(source, path, follow=False)
         except ImageError as error:
             self.problems.append(Problem(index, index, error))

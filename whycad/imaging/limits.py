@@ -32,6 +32,8 @@ class Limits:
         Size of all files together, and of an archive before and after it is unpacked.
     max_studies : int
         Images and volumes in all sources together; each is decoded by a child of its own.
+    max_total_pixels : int
+        Samples of all results together, which the caller holds in memory.
     """
 
     memory_bytes: int = 2048 * MIB
@@ -41,7 +43,8 @@ class Limits:
     max_file_bytes: int = 256 * MIB
     max_files: int = 5000
     max_total_bytes: int = 1024 * MIB
-    max_studies: int = 200
+    max_studies: int = 500
+    max_total_pixels: int = 600_000_000
 
     def for_files(self, count: int) -> Limits:
         """Return the limits of a child that reads several files.

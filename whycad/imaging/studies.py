@@ -7,14 +7,14 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from whycad.errors import CorruptImageError, ImageError, ImageTooLargeError, WhyCadError
 from whycad.imaging.child import Ending
 from whycad.imaging.grouping import Group, Member, group_images
-from whycad.imaging.handover import FINDINGS, NOT_WELL_FORMED
+from whycad.imaging.handover import FINDINGS
 from whycad.imaging.intake import ALONE, File, Intake, Problem
 from whycad.imaging.keys import load_key
 from whycad.imaging.limits import Limits
@@ -95,6 +95,7 @@ class _Reading:
         taken = folder / "in"
         taken.mkdir(mode=0o700)
         self.intake = Intake(taken, key, limits)
+        self._pixels = 0
 
     def read(self, sources: Sequence[bytes | Path]) -> tuple[StudyItem, ...]:
         for index, source in enumerate(sources):
@@ -166,13 +167,25 @@ class _Reading:
         return replace(study, warnings=tuple(sorted({*study.warnings, *map(str, group.remarks)})))
 
     def _decode(self, files: Sequence[File]) -> Study:
-        paths = tuple(file.path for file in files)
+        """Decode one study, within what the studies before it have left of the limits."""
+        single = len(files) == 1
+        limits = self.limits if single else self.limits.for_files(len(files))
+        limits = replace(limits, max_pixels=min(limits.max_pixels, self.limits.max_total_pixels - self._pixels))
+        if limits.max_pixels <= 0:
+            raise _too_large(self.limits)
+        sha256 = files[0].sha256 if single else series_sha256(file.sha256 for file in files)
+        job, paths = (Job.STUDY if single else Job.SERIES), tuple(file.path for file in files)
         with self._place() as place:
-            if len(files) == 1:
-                request = Request(place, self.key, self.limits, Job.STUDY, paths)
-                return decode_request(request, files[0].sha256)
-            request = Request(place, self.key, self.limits.for_files(len(files)), Job.SERIES, paths)
-            return decode_request(request, series_sha256(file.sha256 for file in files))
+            study = decode_request(Request(place, self.key, limits, job, paths), sha256)
+        self._pixels += study.pixels.size
+        return study
+
+
+def _too_large(limits: Limits) -> ImageError:
+    return ImageTooLargeError(
+        f"The images together hold more than the limit of {limits.max_total_pixels:,} values",
+        remedy="open fewer at a time",
+    )
 
 
 def _too_many(most: int) -> ImageError:
@@ -198,16 +211,13 @@ def _is_hostile(found: Finding) -> bool:
 
 
 def _read_findings(path: Path, most: int) -> list[Finding]:
-    """Read and check the lines that a survey left; a line that is none ends them."""
+    """Read and check the lines that a survey left, up to one that is none."""
     if not path.exists():
         return []
     found: list[Finding] = []
-    with path.open("rb") as lines:
+    with path.open("rb") as lines, suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
         while len(found) < most and (line := lines.readline(MAX_FINDING)):
-            try:
-                found.append(finding_from_json(line.decode("utf-8")))
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                return [*found, Finding(error=CorruptImageError(NOT_WELL_FORMED))]
+            found.append(finding_from_json(line.decode("utf-8")))
     return found
 
 

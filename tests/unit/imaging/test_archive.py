@@ -385,3 +385,12 @@ def test_more_images_than_the_limit_are_said_and_not_read(read_all: Any) -> None
 
 def test_a_path_that_is_none_is_a_typed_error(read_all: Any) -> None:
     assert "cannot be opened" in read_all([Path("a\0Zzcanary")])[0].error.message
+
+
+def test_what_all_images_together_hold_in_memory_is_bounded(read_all: Any) -> None:
+    photos = [make_photo_dicom(PIXELS, Writing(CANARY, seed=f"p{k}")) for k in range(4)]
+    items = read_all(photos, limits=replace(TIGHT, max_total_pixels=2 * PIXELS.size))
+    assert [item.error is None for item in items] == [True, True, False, False]
+    assert "together hold more than the limit of 252 values" in items[2].error.message
+    tight = read_all([photos[0], make_zip(SLICES)], limits=replace(TIGHT, max_total_pixels=200))
+    assert isinstance(tight[1].error, ImageTooLargeError)

@@ -29,7 +29,7 @@ VOLUME = np.random.default_rng(0).integers(-1000, 1500, (5, 20, 24)).astype(np.i
 SLICES = make_ct_series(VOLUME, (2.0, 0.7, 0.7), patient=CANARY)
 PHOTO = make_photo_dicom(np.random.default_rng(1).integers(0, 255, (6, 7, 3), dtype=np.uint8), Writing(CANARY))
 # The machine may be busy: what is meant to end by itself gets ample time.
-PATIENT = Limits(wall_s=100, cpu_s=60)
+PATIENT = Limits(wall_s=1000, cpu_s=60)
 POISON = b"POISON"
 # The worker, but one whose survey dies of a file that holds the word.
 DYING = """

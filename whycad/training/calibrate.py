@@ -34,6 +34,8 @@ from whycad.uncertainty.ood_fit import GateData, fit_gate
 if TYPE_CHECKING:
     from whycad.inference import Ensemble
 
+FEWEST_GROUPS = 2
+
 
 @dataclass(frozen=True, eq=False)
 class CalibrationData:
@@ -131,7 +133,8 @@ def fit_calibration(data: CalibrationData, manifest: Manifest) -> Calibration:
     """
     prior = _prior(data, manifest)
     shift = np.log(prior) - np.log(data.sampling_prior / data.sampling_prior.sum())
-    folds = grouped_folds(data.labels, data.groups, N_FOLDS)
+    # No more folds than a class has groups, so that it is in every training part.
+    folds = grouped_folds(data.labels, data.groups, min(N_FOLDS, *_groups_per_class(data, len(prior))))
     fitted = choose_scaling(_scaling_data(data, manifest, folds, shift))
     mean = fitted.members.mean(axis=0)
     scored = ScoreData(mean, data.labels, data.groups, folds, manifest.label_codes, manifest.kind)
@@ -168,10 +171,14 @@ def _prior(data: CalibrationData, manifest: Manifest) -> NDArray[np.float64]:
     counts = np.bincount(data.labels, minlength=k)
     if counts.min() < N_FOLDS:
         raise TrainingError(f"calibration needs at least {N_FOLDS} cases of each class, found {counts.tolist()}")
-    groups = [len(np.unique(data.groups[data.labels == label])) for label in range(k)]
-    if min(groups) < N_FOLDS:
-        raise TrainingError(f"calibration needs at least {N_FOLDS} groups of each class, found {groups}")
+    groups = _groups_per_class(data, k)
+    if min(groups) < FEWEST_GROUPS:
+        raise TrainingError(f"calibration needs at least {FEWEST_GROUPS} groups of each class, found {groups}")
     return np.asarray(counts / counts.sum())
+
+
+def _groups_per_class(data: CalibrationData, k: int) -> list[int]:
+    return [len(np.unique(data.groups[data.labels == label])) for label in range(k)]
 
 
 def _scaling_data(

@@ -15,6 +15,7 @@ from plugins.lung_nodule.data import STORED_SIDE, NoduleTable, SliceTable, beyon
 from plugins.lung_nodule.model import NetConfig, NoduleNet
 from plugins.lung_nodule.views import scales_of
 
+OVERLAP_WEIGHT = 0.3
 STACK_SIDE = 48
 STACK_MM = 1.0
 
@@ -42,12 +43,12 @@ class Recipe:
     net: NetConfig = field(default_factory=NetConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     epochs: int = 40
-    batch_size: int = 16
+    batch_size: int = 24
     learning_rate: float = 2.5e-3
     weight_decay: float = 0.05
     descriptor_weight: float = 0.15
     beyond_size_weight: float = 0.15
-    outline_weight: float = 0.5
+    outline_weight: float = 1.0
 
     def targets(self, table: NoduleTable) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the malignancy target 0..1 and its weight, both ``(n,)``."""
@@ -62,10 +63,13 @@ def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def outline_loss(logits: Tensor, views: Views) -> Tensor:
-    """Return the binary cross-entropy of the outline ``(2, n, 48, 48)`` over what is known, both scales alike."""
+    """Return cross-entropy plus lack of overlap of the outline ``(2, n, 48, 48)`` where it is known."""
     target, known = scales_of(views.mask)[:, :, 0], scales_of(views.known.float())[:, :, 0]
     per_pixel = F.binary_cross_entropy_with_logits(logits.float(), target.clamp(0, 1), reduction="none")
-    return (per_pixel * known).sum() / known.sum().clamp_min(1)
+    entropy = (per_pixel * known).sum() / known.sum().clamp_min(1)
+    drawn, wanted = torch.sigmoid(logits.float()) * known, target * known
+    overlap = (2 * (drawn * wanted).sum(dim=(2, 3)) + 1) / ((drawn + wanted).sum(dim=(2, 3)) + 1)
+    return entropy + OVERLAP_WEIGHT * (1 - overlap).mean()
 
 
 class NoduleLoss:

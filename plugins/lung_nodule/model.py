@@ -2,7 +2,7 @@
 
 Views are averaged over those that are known, so that one network reads a single key slice and a
 volume (multi-view, Setio 2016; multi-scale, Shen 2015). The outline, an output of its own, steers
-a second pooling, and radiologists' descriptors are predicted from the same features.
+the pooling and is measured, and radiologists' descriptors are predicted from the same features.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812 - the customary name
 
 from plugins.lung_nodule.concepts import SCALES, head_widths
 from plugins.lung_nodule.grid import KNOWN_ABOVE, MIDDLE, SHAPE
+from plugins.lung_nodule.measures import NAMES, measures
 from plugins.lung_nodule.placing import place
 from plugins.lung_nodule.views import N_SCALES, join_scales, planes_of, scales_of
 
@@ -25,11 +26,12 @@ POOL = 4
 
 @dataclass(frozen=True)
 class NetConfig:
-    """Widths and depths of the three stages, and the dropout before the heads."""
+    """Widths and depths of the three stages, features before the heads, and their dropout."""
 
     stem: int = 16
     widths: tuple[int, int, int] = (24, 48, 64)
     blocks: tuple[int, int, int] = (1, 2, 1)
+    hidden: int = 64
     dropout: float = 0.2
 
 
@@ -99,8 +101,7 @@ class NoduleNet(nn.Module):
     """Suspicion of malignancy with descriptors and an outline.
 
     ``forward`` gives the class logits ``(n, 2)`` alone, so that explanation methods see an
-    ordinary classifier. The heads are linear in ``evidence``, maps on a coarse grid of the patch,
-    so that a class activation map of them adds up to the output (Zhou 2016).
+    ordinary classifier. ``evidence`` holds what the classifier pools, on a coarse grid of the patch.
     """
 
     def __init__(self, config: NetConfig | None = None) -> None:
@@ -115,11 +116,13 @@ class NoduleNet(nn.Module):
         self.layer3 = _stage(w[1], w[2], b[2], stride=1)
         self.outline = Outline(w)
         self.evidence = nn.Identity()
+        self.mix = nn.Linear(N_POOLINGS * N_SCALES * w[2] + len(NAMES), config.hidden)
+        self.act = nn.ReLU()
         self.dropout = nn.Dropout(config.dropout)
-        self.n_features = N_POOLINGS * N_SCALES * w[2]
-        self.head = nn.Linear(self.n_features, N_CLASSES)
-        self.beyond_size = nn.Linear(self.n_features, len(head_widths()))
-        self.descriptors = nn.ModuleDict({name: nn.Linear(self.n_features, k) for name, k in head_widths().items()})
+        self.n_features = config.hidden
+        self.head = nn.Linear(config.hidden, N_CLASSES)
+        self.beyond_size = nn.Linear(config.hidden, len(head_widths()))
+        self.descriptors = nn.ModuleDict({name: nn.Linear(config.hidden, k) for name, k in head_widths().items()})
 
     def encode(self, planes: Tensor) -> tuple[Tensor, Tensor]:
         """Encode planes at both scales.
@@ -144,6 +147,14 @@ class NoduleNet(nn.Module):
         maps = torch.cat([deep * weight.to(deep.dtype) for weight in pooling_weights(outline.float())], dim=1)
         return maps.unflatten(0, scales.shape[:2]), outline.unflatten(0, scales.shape[:2])
 
+    def _joined(self, pooled: Tensor, planes: Tensor, outline: Tensor) -> Tensor:
+        """Join pooled features ``(m, 6 c)`` with measures of the outline to features ``(m, hidden)``."""
+        # Descriptors must not bend the outline; explanations follow its gradient all the same.
+        logits = outline.detach() if self.training else outline
+        mask = join_scales(torch.sigmoid(logits.float()))
+        found = measures(planes, mask * (planes > KNOWN_ABOVE))
+        return torch.as_tensor(self.act(self.mix(torch.cat([pooled, found.to(pooled.dtype)], dim=1))))
+
     def heads(self, features: Tensor) -> dict[str, Tensor]:
         """Give logits by head: ``malignancy`` ``(n, 2)`` and every descriptor ``(n, levels)``.
 
@@ -157,17 +168,22 @@ class NoduleNet(nn.Module):
     def forward_planes(self, planes: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Give logits by head and outline logits ``(2, n, 48, 48)`` of single planes ``(n, 96, 96)``."""
         maps, outline = self.encode(planes)
-        return self.heads(maps.sum(dim=(3, 4)).transpose(0, 1).flatten(1)), outline
+        pooled = maps.sum(dim=(3, 4)).transpose(0, 1).flatten(1)
+        return self.heads(self._joined(pooled, planes, outline)), outline
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Map patches ``(n, 1, 25, 96, 96)`` to features ``(n, 6 c)``, the mean over known views."""
+        """Map patches ``(n, 1, 25, 96, 96)`` to features ``(n, hidden)``, the mean over known views."""
         planes, weights = planes_of(x[:, 0])
-        maps = self.encode(planes.flatten(0, 1))[0].unflatten(1, planes.shape[:2])
-        placed = self.evidence(place(maps * weights[None, :, :, None, None, None]))
-        return torch.as_tensor(placed.flatten(2).sum(dim=2))
+        n, v = weights.shape
+        flat = planes.flatten(0, 1)
+        maps, outline = self.encode(flat)
+        placed = self.evidence(place(maps.unflatten(1, (n, v))))
+        pooled = placed.flatten(2).sum(dim=2).unflatten(1, (v, -1)).flatten(0, 1)
+        features = self._joined(pooled, flat, outline).unflatten(0, (n, v))
+        return torch.as_tensor((features * weights[..., None]).sum(dim=1))
 
     def forward_with_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Give class logits ``(n, 2)`` and features ``(n, 6 c)`` in one pass."""
+        """Give class logits ``(n, 2)`` and features ``(n, hidden)`` in one pass."""
         features = self.forward_features(x)
         return self.head(self.dropout(features)), features
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from plugins.lung_nodule.grid import SHAPE, SPACING_MM
+from plugins.lung_nodule.views import AXIAL, CORONAL
 
 CELLS = (9, 12, 12)
 MAP_SIDE = 12
@@ -32,16 +33,16 @@ def spread_matrix(n_from: int, from_mm: float, n_to: int, to_mm: float) -> np.nd
 
 
 @lru_cache(maxsize=1)
-def _spreads() -> tuple[tuple[Tensor, Tensor], ...]:
-    """Return per scale (fine, coarse) how map cells share the patch's slices and its columns."""
+def _spreads() -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Return per scale (fine, coarse) how map cells share the patch's slices and its columns; float32."""
     found = []
     for extent in (_EXTENT_MM[1] / 2, _EXTENT_MM[1]):
         pair = (
             spread_matrix(MAP_SIDE, extent, CELLS[0], _EXTENT_MM[0]),
             spread_matrix(MAP_SIDE, extent, CELLS[1], _EXTENT_MM[1]),
         )
-        found.append(tuple(torch.from_numpy(m.astype(np.float32)) for m in pair))
-    return tuple((a, b) for a, b in found)
+        found.append((pair[0].astype(np.float32), pair[1].astype(np.float32)))
+    return tuple(found)
 
 
 def _middle(n: int) -> Tensor:
@@ -60,17 +61,22 @@ def place(maps: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor (n, 2 c, 9, 12, 12)
-        Fine channels, then coarse ones; the sum over cells is the sum over views and map cells.
+    Tensor (n, v * 2 c, 9, 12, 12)
+        View by view, fine channels, then coarse ones; sums over cells stay what they were.
     """
-    return torch.cat([_place_scale(part, index) for index, part in enumerate(maps)], dim=1)
+    views = [
+        torch.cat([_placed(maps[scale][:, view], scale, view) for scale in range(len(maps))], dim=1)
+        for view in range(maps.shape[2])
+    ]
+    return torch.cat(views, dim=1)
 
 
-def _place_scale(maps: Tensor, scale: int) -> Tensor:
-    along, across = (matrix.to(maps) for matrix in _spreads()[scale])
+def _placed(maps: Tensor, scale: int, view: int) -> Tensor:
+    """Place maps ``(n, c, 12, 12)`` of one view and scale."""
+    along, across = (torch.from_numpy(matrix).to(maps) for matrix in _spreads()[scale])
     middle_z, middle_xy = _middle(CELLS[0]).to(maps), _middle(CELLS[1]).to(maps)
-    placed = torch.einsum("ncij,iy,jx,z->nczyx", maps[:, 0], across, across, middle_z)
-    if maps.shape[1] > 1:
-        placed = placed + torch.einsum("ncij,iz,jx,y->nczyx", maps[:, 1], along, across, middle_xy)
-        placed = placed + torch.einsum("ncij,iz,jy,x->nczyx", maps[:, 2], along, across, middle_xy)
-    return placed
+    if view == AXIAL:
+        return torch.einsum("ncij,iy,jx,z->nczyx", maps, across, across, middle_z)
+    if view == CORONAL:
+        return torch.einsum("ncij,iz,jx,y->nczyx", maps, along, across, middle_xy)
+    return torch.einsum("ncij,iz,jy,x->nczyx", maps, along, across, middle_xy)

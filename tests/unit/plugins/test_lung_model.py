@@ -115,18 +115,29 @@ def test_flips_of_the_patch_are_flips_of_the_views(net):
         torch.testing.assert_close(planes[:, kept], flipped[:, kept])
 
 
-def test_the_evidence_maps_add_up_to_the_logits(net):
+def test_the_evidence_maps_hold_what_is_pooled(net):
     kept = {}
     handle = net.evidence.register_forward_hook(lambda _m, _i, out: kept.update(maps=out))
     try:
         with torch.inference_mode():
-            logits = net(patch(1))
+            x = patch(2)
+            net(x)
+            planes = planes_of(x[:, 0])[0]
+            pooled = [net.encode(planes[:, v])[0].sum(dim=(3, 4)).transpose(0, 1).flatten(1) for v in range(3)]
     finally:
         handle.remove()
-    maps = kept["maps"]
-    assert maps.shape == (1, net.n_features, *CELLS)
-    summed = torch.einsum("kc,nczyx->nk", net.head.weight, maps) + net.head.bias
-    torch.testing.assert_close(summed, logits, atol=1e-5, rtol=1e-4)
+    assert kept["maps"].shape[2:] == CELLS
+    torch.testing.assert_close(kept["maps"].sum(dim=(2, 3, 4)), torch.cat(pooled, dim=1), atol=1e-5, rtol=1e-4)
+
+
+def test_the_output_follows_every_known_voxel_of_its_planes(net):
+    x = patch(1).requires_grad_()
+    net(x)[:, 1].sum().backward()
+    slope = x.grad[0, 0].abs()
+    assert torch.isfinite(x.grad).all()
+    assert (slope[MIDDLE] > 0).float().mean() > 0.9
+    assert (slope[:, 47:49] > 0).float().mean() > 0.9
+    assert slope[0, 0, 0] == 0
 
 
 def test_maps_of_a_single_slice_stay_on_its_plane(net):

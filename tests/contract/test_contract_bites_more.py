@@ -102,7 +102,9 @@ BREAKS = {
     "gate raises": Break(
         "tiny", "gate", "extras.py", "    return () if", "    1 / 0\n    return () if", "ZeroDivision"
     ),
-    "gate says True": Break("tiny", "gate", "extras.py", "return () if", "return True if True else () if", "gate returned bool"),
+    "gate says True": Break(
+        "tiny", "gate", "extras.py", "return () if", "return True if True else () if", "gate returned bool"
+    ),
     "gate draws": Break(
         "tiny", "gate", "extras.py", "study.pixels.max() < 0.7", "np.random.rand() < 0.5", "something else"
     ),

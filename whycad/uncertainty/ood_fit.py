@@ -158,7 +158,9 @@ def fit_tail(scores: FloatArray) -> Tail:
     """Describe how rare large values of a score ``(n,)`` are."""
     shares = np.array(TAIL_SHARES)
     values = np.array([_upper_quantile(scores, 1 - share) for share in shares])
-    values = np.maximum.accumulate(values)
+    # Knots that differ by nothing but round-off would make a slope that is not finite.
+    step = 1e-9 * float(np.ptp(scores)) + 1e-12
+    values = np.maximum.accumulate(np.round(values / step) * step)
     last = values[-1]
     above = scores[scores > last] - last
     # At least a little of the ordinary spread, so that a few equal values make no cliff.

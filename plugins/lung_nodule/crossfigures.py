@@ -45,16 +45,18 @@ def difference(first: Statistic, second: Statistic) -> Statistic:
 
 def auc_figures(cases: Scored) -> JsonObject:
     """Return the AUROC of the model and of the diameter alone, and their difference, with intervals."""
+    counts = {
+        "n_benign": int((~cases.malignant).sum()),
+        "n_malignant": int(cases.malignant.sum()),
+        "n_patients": len(np.unique(cases.patient)),
+    }
+    if not (counts["n_benign"] and counts["n_malignant"]):
+        return {**counts, **{name: {"value": None, "interval": None} for name in ("model", "diameter", "difference")}}
     model, size = (auroc_of(values, cases.malignant) for values in (cases.score, cases.diameter_mm))
     found = GroupBootstrap(cases.patient).estimate(
         {"model": model, "diameter": size, "difference": difference(model, size)}
     )
-    return {
-        "n_benign": int((~cases.malignant).sum()),
-        "n_malignant": int(cases.malignant.sum()),
-        "n_patients": len(np.unique(cases.patient)),
-        **{name: estimate.as_json() for name, estimate in found.items()},
-    }
+    return {**counts, **{name: estimate.as_json() for name, estimate in found.items()}}
 
 
 def band_figures(cases: Scored) -> list[JsonObject]:

@@ -134,14 +134,22 @@ def test_short_volumes_have_short_runs(ensemble: Ensemble, n: int) -> None:
     np.testing.assert_allclose(result.prediction.member_probabilities, result.profile.members.mean(axis=1), atol=1e-6)
 
 
-def test_one_slice_with_an_open_label_refers_the_whole(ensemble: Ensemble) -> None:
+def test_two_neighbours_with_an_open_label_refer_the_whole_and_a_lone_one_is_named(ensemble: Ensemble) -> None:
     quiet = read(ensemble, volume(dark_but({})))
     assert quiet.prediction.decision.kind is DecisionKind.REPORT
     assert quiet.prediction.conformal_set == ("a",)
     lone = read(ensemble, volume(dark_but({4: 0.52})))
     assert lone.prediction.predicted == "a"  # the run as a whole is not suspicious enough
-    assert lone.prediction.decision.kind is DecisionKind.REFER
-    assert any("Label b cannot be ruled out in 1 of 12 slices (5)" in r for r in lone.prediction.decision.reasons)
+    assert lone.prediction.decision.kind is DecisionKind.REPORT
+    assert any("Label b cannot be ruled out: 1 of 12 slices (5)" in w for w in lone.warnings)
+    apart = read(ensemble, volume(dark_but({4: 0.52, 6: 0.52})))
+    assert not any("slices (5" in r for r in apart.prediction.decision.reasons)
+    pair = read(ensemble, volume(dark_but({4: 0.52, 5: 0.52})))
+    assert pair.prediction.decision.kind is DecisionKind.REFER
+    assert any("Label b cannot be ruled out in 2 of 12 slices (5 to 6)" in r for r in pair.prediction.decision.reasons)
+    assert not any("single slices" in w and "ruled out" in w for w in pair.warnings)
+    (only,) = (read(ensemble, volume([0.52])),)
+    assert only.prediction.decision.kind is DecisionKind.REFER
 
 
 @pytest.fixture
@@ -160,15 +168,18 @@ def gated(ensemble: Ensemble, tmp_path: Path) -> Ensemble:
     return load_members(plugin, torch.device("cpu"))
 
 
-def test_one_strange_slice_refers_the_whole_and_the_strangest_is_shown(gated: Ensemble) -> None:
-    result = read(gated, volume(dark_but({4: 0.36})))
+def test_two_strange_neighbours_refer_the_whole_and_the_strangest_is_shown(gated: Ensemble) -> None:
+    lone = read(gated, volume(dark_but({4: 0.36})))
+    assert lone.prediction.decision.kind is DecisionKind.REPORT
+    assert "Single slices unlike the calibration images: 1 of 12 slices (5)." in lone.warnings
+    result = read(gated, volume(dark_but({4: 0.36, 5: 0.35})))
     assert result.profile is not None
     assert int(np.nanargmax(result.profile.ood_scores)) == 4
     gate = result.prediction.out_of_distribution
     assert gate is not None
     assert gate.score == pytest.approx(float(result.profile.ood_scores[4]), abs=1e-5)
     assert result.prediction.decision.kind is DecisionKind.REFER
-    assert result.prediction.decision.reasons == ("Unlike the calibration images: 1 of 12 slices (5).",)
+    assert result.prediction.decision.reasons == ("Unlike the calibration images: 2 of 12 slices (5 to 6).",)
     assert read(gated, volume(dark_but({}))).prediction.decision.kind is DecisionKind.REPORT
 
 

@@ -27,9 +27,16 @@ METHODS = (
     ("Calibrated probability", "Right on average for images like those of the calibration set. Elsewhere the "
      "prevalence differs, and so does what a probability means."),
     ("90 % set", "Of the cases of each class, about 90 % have the true label in the set. It says nothing of a single "
-     "case, and nothing of diseases the task does not know."),
+     "case, and nothing of diseases the task does not know. It does not move with the prevalence."),
+    ("Your prevalence", "Moves probabilities and decision to another share of disease, as if nothing else differed: "
+     "the same spectrum, the same scanners. Where that does not hold, neither does the number."),
+    ("Volumes read by slices", "One answer for the whole, that of the most suspicious slices. Calibration and sets "
+     "were fitted on single slices."),
+    ("A clicked finding", "The task looks at the place that was clicked and nowhere else: what was not clicked was not "
+     "looked at."),
     ("Members' range", "Five networks that learned differently. They share the data and its faults: all can be wrong "
      "together."),
+    ("Descriptors and outlines", "What the model expects radiologists to rate and to draw. Nobody rated or drew them."),
     ("Like the training images", "A distance in the network's own features. It sees gross differences, not subtle "
      "ones."),
     ("Grad-CAM", "Coarse: the last layers see in blocks. It shows what spoke for a label, never what spoke against."),

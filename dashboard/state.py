@@ -200,3 +200,13 @@ def take_coverage() -> None:
 def new_id() -> str:
     """Return an id that tells nothing."""
     return secrets.token_hex(8)
+
+
+def number_in(key: str) -> float:
+    """Return what a widget holds."""
+    return float(st.session_state[key])
+
+
+def forget_widget(key: str) -> None:
+    """Let a widget start afresh, if it has been drawn."""
+    st.session_state.pop(key, None)

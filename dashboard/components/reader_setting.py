@@ -52,7 +52,7 @@ def _key(manifest: Manifest, code: str) -> str:
 def _reset(manifest: Manifest) -> None:
     state.session().priors.pop(manifest.id, None)
     for label in manifest.labels:
-        st.session_state.pop(_key(manifest, label.code), None)
+        state.forget_widget(_key(manifest, label.code))
 
 
 def _current(manifest: Manifest, calibration: Calibration) -> Prior:
@@ -75,10 +75,10 @@ def _one_share(manifest: Manifest, calibration: Calibration) -> None:
     name = manifest.label(code).name
 
     def take() -> None:
-        share = float(st.session_state[_key(manifest, code)]) / 100
+        share = state.number_in(_key(manifest, code)) / 100
         prior = [1 - share] * len(manifest.labels)
         prior[column] = share
-        _keep(manifest, calibration, tuple(prior), exact=st.session_state[_key(manifest, code)] == stored)
+        _keep(manifest, calibration, tuple(prior), exact=state.number_in(_key(manifest, code)) == stored)
 
     st.select_slider(
         f"How common is “{plain(name)}” among your patients? In the calibration data {stored:g} %.",
@@ -96,7 +96,7 @@ def _every_share(manifest: Manifest, calibration: Calibration) -> None:
     stored = np.asarray(calibration.prior) / np.sum(calibration.prior)
 
     def take() -> None:
-        values = [float(st.session_state[_key(manifest, code)]) for code in manifest.label_codes]
+        values = [state.number_in(_key(manifest, code)) for code in manifest.label_codes]
         same = values == [_percent(float(v)) for v in stored]
         _keep(manifest, calibration, tuple(values), exact=same or sum(values) == 0)
 

@@ -12,31 +12,12 @@ from dashboard.components.downloads import downloads
 from dashboard.components.job_progress import job_progress
 from dashboard.components.opener import opener
 from dashboard.components.viewer import ViewerOptions, viewer
+from dashboard.components.welcome import before_click, welcome
 from dashboard.facts import TaskFacts
 from dashboard.setting import shown
 from dashboard.state import OpenCase
 from dashboard.text import plain
 from whycad.registry import PluginEntry, Registry, misfit
-
-STEPS = (
-    (
-        "verified",
-        "The answer",
-        "A calibrated probability for every diagnosis, the set that holds the true one nine times in ten, and a plain "
-        "word where a specialist should look.",
-    ),
-    (
-        "gradient",
-        "Why",
-        "What the model looked at, by several methods, over the original image, and what it measured. Each map says "
-        "how far it can be trusted.",
-    ),
-    (
-        "rule",
-        "How far to trust it",
-        "Whether the members agree, whether the image is like the training images, and how often such cases are found.",
-    ),
-)
 
 
 def page() -> None:
@@ -46,7 +27,7 @@ def page() -> None:
         opener(session, registry)
     case = session.case
     if case is None:
-        _welcome()
+        welcome()
         return
     fitting = registry.compatible(case.study)
     if not fitting:
@@ -77,7 +58,7 @@ def _case(case: OpenCase, facts: TaskFacts) -> None:
         elif job.busy:
             st.skeleton(height=420)
         elif work.waits_for_click(case, manifest):
-            _before_click(facts)
+            before_click(facts.manifest)
         elif st.button("Analyse", key="analyse", type="primary", icon=":material/play_arrow:"):
             job.started = False
             st.rerun()
@@ -86,16 +67,6 @@ def _case(case: OpenCase, facts: TaskFacts) -> None:
             st.warning(plain(warning, 400), icon=":material/info:")
         if look is not None:
             case_tabs(look, case, facts, target)
-
-
-def _before_click(facts: TaskFacts) -> None:
-    manifest = facts.manifest
-    with st.container(border=True, key="card-waiting", gap="xsmall"):
-        st.caption(plain(manifest.title))
-        st.markdown("## No answer yet")
-        st.markdown(
-            f"The task looks at one {manifest.input.region_name}, the one you click. Nothing has been analysed."
-        )
 
 
 def _task(case: OpenCase, fitting: tuple[PluginEntry, ...]) -> PluginEntry | None:
@@ -134,17 +105,6 @@ def _only_picture(case: OpenCase) -> None:
     viewer(case.image, key="case-viewer", options=options)
     for warning in case.study.warnings:
         st.warning(plain(warning, 400), icon=":material/info:")
-
-
-def _welcome() -> None:
-    st.markdown("## Open a case")
-    st.markdown(
-        "Drop an image, the slices of a CT series, an OCT volume or a ZIP of them into the panel on the left, "
-        "or pick a sample there."
-    )
-    for column, (icon, title, text) in zip(st.columns(3, gap="small"), STEPS, strict=True):
-        with column.container(border=True, height="stretch"):
-            st.markdown(f"#### :material/{icon}: {title}\n\n{text}")
 
 
 page()

@@ -147,7 +147,7 @@ def test_no_page_allows_html() -> None:
 
 
 def test_figures_and_text_know_no_streamlit() -> None:
-    for name in ("figures.py", "text.py", "packs.py", "model_cards.py", "settings.py"):
+    for name in ("figures.py", "figures_uncertainty.py", "text.py", "setting.py", "model_cards.py", "settings.py"):
         tree = ast.parse((REPO / "dashboard" / name).read_text(encoding="utf-8"))
         assert not [i for i in imports(tree, "dashboard") if is_in(i, ("streamlit",))]
 

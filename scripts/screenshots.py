@@ -23,12 +23,15 @@ from typing import Literal
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from whycad.registry import discover
+
 REPO = Path(__file__).resolve().parents[1]
 OUT = REPO / "docs" / "screenshots"
 SIZES = ((1280, 900), (1920, 1080))
 SAMPLE = 1
 SLOW_MS = 600_000
-TABS = {"checks": "Checks"}
+TABS = {"sure": "How sure", "checks": "Checks"}
+FIRST_TASK = "skin_lesion"
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 Theme = Literal["light", "dark"]
@@ -85,24 +88,48 @@ def shoot_all(browser: Browser, url: str, theme: Theme) -> None:
     page = browser.new_page(color_scheme=theme, viewport={"width": 1280, "height": 900})
     page.set_default_timeout(SLOW_MS)
     page.goto(url)
-    samples = page.locator('[class*="st-key-sample-"] button')
+    samples = page.locator(f'[class*="st-key-sample-{FIRST_TASK}-"] button')
     samples.first.wait_for()
     shoot(page, "welcome", theme)
     samples.nth(SAMPLE).click()
-    page.get_by_test_id("viewer-method-lime").wait_for()
-    page.locator(".st-key-job").wait_for(state="detached")
-    page.locator(".st-key-card-labels .js-plotly-plot").wait_for()
+    _await_case(page)
     shoot(page, "case", theme)
     for name, title in TABS.items():
         page.get_by_role("tab", name=title).click()
         page.get_by_role("tab", name=title).evaluate("tab => tab.scrollIntoView({block: 'center'})")
         shoot(page, f"case-{name}", theme)
+    for task in other_tasks():
+        _open_sample(page, task)
+        shoot(page, f"case-{task}", theme)
     for name, title in (("tasks", "Tasks & model cards"), ("about", "About & limits")):
         page.set_viewport_size({"width": 1280, "height": 900})
         page.get_by_role("link", name=title).click()
         page.locator("h2", has_text=title).wait_for()
         shoot(page, name, theme)
     page.close()
+
+
+def other_tasks() -> list[str]:
+    """Return the other tasks that are ready and have samples."""
+    ready = (entry for entry in discover().entries if entry.status == "ready" and entry.manifest is not None)
+    return [e.id for e in ready if e.id != FIRST_TASK and e.manifest is not None and e.manifest.code.phantom]
+
+
+def _open_sample(page: Page, task: str) -> None:
+    """Open a task's group of samples and one of them; its own region or the strip does the rest."""
+    page.set_viewport_size({"width": 1280, "height": 900})
+    tiles = page.locator(f'[class*="st-key-sample-{task}-"] button')
+    if not tiles.count():
+        page.locator(f".st-key-samples-{task} summary").click()
+    tiles.nth(SAMPLE).click()
+    _await_case(page)
+
+
+def _await_case(page: Page) -> None:
+    """Wait for the answer and for every map that comes by itself."""
+    page.locator('[class*="st-key-card-re"]').first.wait_for()
+    page.locator('[data-testid="viewer-frame"][aria-busy="false"]').wait_for()
+    page.locator(".st-key-job").wait_for(state="detached")
 
 
 def main() -> None:

@@ -109,5 +109,6 @@ def test_headers_with_any_numbers(read_all: Any, tags: list[dict[str, Any]], ord
     files = []
     for k in order:
         own = tags[k % len(tags)]
-        files += make_ct_series(VOLUME, (2.0, 0.7, 0.8), patient=CANARY, **own)[k : k + 1]
+        others = [j for j in range(4) if j != k]
+        files += make_ct_series(VOLUME, (2.0, 0.7, 0.8), patient=CANARY, missing=others, **own)
     check(read_all(files))

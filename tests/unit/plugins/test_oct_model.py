@@ -79,7 +79,7 @@ def test_each_painter_changes_what_it_marks_and_little_else(table, painter):
     change = (after.images - before.images).abs()
     assert torch.isfinite(after.images).all()
     assert float(after.images.min()) >= 0
-    assert float(after.images.max()) <= 1.2 + 1e-5
+    assert float(after.images.max()) <= max(1.2, float(before.images.max())) + 1e-5
     assert float(after.marked.max()) > 0.3
     marked = torch.nn.functional.max_pool2d(after.marked[:, None], 5, 1, 2)[:, 0] > 0.05
     # Tissue that is lifted as a whole changes too; what is not marked changes less than what is.

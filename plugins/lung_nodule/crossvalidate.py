@@ -155,9 +155,12 @@ def concept_figures(found: OutOfFold, table: NoduleTable) -> JsonObject:
     rated = (table.n_readers >= LEAST_READERS) & np.isfinite(table.diameter_mm)
     out: JsonObject = {"n": int(rated.sum())}
     for column, scale in enumerate(SCALES):
-        mean = table.ratings[scale.name] @ np.arange(1, len(scale.levels) + 1)
+        mean = np.asarray(table.ratings[scale.name] @ np.arange(1, len(scale.levels) + 1), np.float64)
         estimate = concept_figure(
-            found.expected[rated, column], mean[rated], table.diameter_mm[rated], table.patient[rated]
+            np.asarray(found.expected[rated, column], np.float64),
+            mean[rated],
+            np.asarray(table.diameter_mm[rated], np.float64),
+            table.patient[rated],
         )
         out[scale.name] = estimate.as_json()
     return out

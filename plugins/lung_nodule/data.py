@@ -142,7 +142,8 @@ def _centres(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
     axis = np.arange(masks.shape[-1])
     total = np.maximum(masks.sum(axis=(1, 2)), 1)[:, None]
     found = np.stack([masks.sum(axis=2) @ axis, masks.sum(axis=1) @ axis], axis=1) / total
-    return np.where(masks.any(axis=(1, 2))[:, None], found, CROP_CENTRE * masks.shape[-1])
+    marked = np.asarray(masks.any(axis=(1, 2)))[:, None]
+    return np.asarray(np.where(marked, found, CROP_CENTRE * masks.shape[-1]), np.float64)
 
 
 def nodule_table(data: Path, split: str = "train") -> NoduleTable:
@@ -157,7 +158,7 @@ def nodule_table(data: Path, split: str = "train") -> NoduleTable:
     pack = read_pack(data / KEY_SLICES)
     rows = pack.rows(split)
     a, b = (pack.arrays[name][rows].astype(np.float32)[:, None, None] for name in ("hu_a", "hu_b"))
-    hu = np.rint(np.clip(pack.image_array[rows] * a + b, *HU_RANGE)).astype(np.int16)
+    hu = np.rint(np.clip(pack.image_array[rows].astype(np.float32) * a + b, *HU_RANGE)).astype(np.int16)
     masks = consensus(reader_masks(pack.arrays["reader_masks_packed"][rows], STORED_SIDE))
     ratings = _ratings(pack, rows)
     named = {**ratings, "suspicion": ratings[MALIGNANCY]}
@@ -182,7 +183,7 @@ def _slice_rows(votes: NDArray[np.uint8], depth: int) -> NDArray[np.int64]:
     """Return the slices within 3 mm of a stack's middle."""
     z = np.arange(depth)
     near = np.abs(z - (depth - 1) / 2) <= 3
-    return z[near & votes.any(axis=(1, 2))]
+    return np.asarray(z[near & votes.any(axis=(1, 2))], np.int64)
 
 
 def slice_table(data: Path, split: str = "train") -> SliceTable:

@@ -145,7 +145,8 @@ class NoduleNet(nn.Module):
         deep = self.layer3(middle)
         outline = self.outline(shallow, middle, deep)
         maps = torch.cat([deep * weight.to(deep.dtype) for weight in pooling_weights(outline.float())], dim=1)
-        return maps.unflatten(0, scales.shape[:2]), outline.unflatten(0, scales.shape[:2])
+        split = scales.shape[:2]
+        return maps.reshape(*split, *maps.shape[1:]), outline.reshape(*split, *outline.shape[1:])
 
     def _joined(self, pooled: Tensor, planes: Tensor, outline: Tensor) -> Tensor:
         """Join pooled features ``(m, 6 c)`` with measures of the outline to features ``(m, hidden)``."""
@@ -177,9 +178,9 @@ class NoduleNet(nn.Module):
         n, v = weights.shape
         flat = planes.flatten(0, 1)
         maps, outline = self.encode(flat)
-        placed = self.evidence(place(maps.unflatten(1, (n, v))))
-        pooled = placed.flatten(2).sum(dim=2).unflatten(1, (v, -1)).flatten(0, 1)
-        features = self._joined(pooled, flat, outline).unflatten(0, (n, v))
+        placed = self.evidence(place(maps.reshape(len(maps), n, v, *maps.shape[2:])))
+        pooled = placed.flatten(2).sum(dim=2).reshape(n * v, -1)
+        features = self._joined(pooled, flat, outline).reshape(n, v, -1)
         return torch.as_tensor((features * weights[..., None]).sum(dim=1))
 
     def forward_with_features(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -55,7 +55,7 @@ def soft_step(x: FloatArray, width: float) -> FloatArray:
 
 def smooth_noise(rng: np.random.Generator, grid: Grid, scale_mm: float) -> FloatArray:
     """Give noise of mean 0 and standard deviation 1 that varies over ``scale_mm``."""
-    coarse = Grid(tuple(max(4, math.ceil(2 * h / (scale_mm / 2)) + 2) for h in grid.half_mm()), (1.0, 1.0, 1.0))  # type: ignore[arg-type]
+    coarse = Grid(tuple(max(4, math.ceil(2 * h / (scale_mm / 2)) + 2) for h in grid.half_mm()), (1.0, 1.0, 1.0))
     field = rng.standard_normal(coarse.shape).astype(np.float32)
     zoom = [n / m for n, m in zip(grid.shape, coarse.shape, strict=True)]
     field = ndimage.zoom(field, zoom, order=1, mode="nearest", grid_mode=True)
@@ -84,9 +84,10 @@ def add_wall(hu: FloatArray, grid: Grid, wall: Wall) -> FloatArray:
     z, y, x = grid.axes()
     along = x * math.cos(wall.direction) + y * math.sin(wall.direction)
     across = -x * math.sin(wall.direction) + y * math.cos(wall.direction)
-    depth = along + across**2 / (2 * wall.radius_mm) - wall.distance_mm + 0 * z
+    depth = np.asarray(along + across**2 / (2 * wall.radius_mm) - wall.distance_mm + 0 * z, np.float32)
     out = hu + soft_step(depth, 1.0) * (MUSCLE_HU - hu)
-    fat = soft_step(depth - PLEURA_MM, 1.0) * soft_step(PLEURA_MM + FAT_MM - depth, 1.0)
+    inside, outside = (np.asarray(d, np.float32) for d in (depth - PLEURA_MM, PLEURA_MM + FAT_MM - depth))
+    fat = soft_step(inside, 1.0) * soft_step(outside, 1.0)
     out = out + fat * (FAT_HU - out)
     rib = wall.rib_mm - np.sqrt(((depth - 14) / 1.0) ** 2 + ((across - 8 + 0.3 * z) / 2.2) ** 2)
     out = out + soft_step(rib, 1.0) * (BONE_HU - out)

@@ -132,7 +132,7 @@ def _sampled(volume: FloatArray, geometry: Geometry) -> FloatArray:
     part = volume[tuple(slice(a, int(b) + 1) for a, b in zip(first, last, strict=True))]
     matrix = geometry.to_source.copy()
     matrix[:3, 3] -= first
-    return sample_to_model(part, Geometry(matrix, SHAPE, part.shape))[0]
+    return np.asarray(sample_to_model(part, Geometry(matrix, SHAPE, part.shape))[0], np.float32)
 
 
 def preprocess(study: Study, region: Region | None) -> ModelInput:

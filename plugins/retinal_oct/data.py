@@ -58,7 +58,7 @@ class ScanTable:
 def training_rows(pack: Pack) -> NDArray[np.int64]:
     """Return the rows of ``train`` that are not beside the border of a contiguous part."""
     rows = pack.rows("train")
-    return rows[~pack.arrays["near_fold_border"][rows].astype(bool)]
+    return np.asarray(rows[~pack.arrays["near_fold_border"][rows].astype(bool)], np.int64)
 
 
 def labels_of(pack: Pack, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -123,7 +123,7 @@ class FluidTable:
 
 def on_model_grid(mask: NDArray[np.generic], geometry: Geometry) -> FloatArray:
     """Bring a mask ``(H, W)`` of the source onto the model's grid."""
-    smooth = ndimage.gaussian_filter(np.asarray(mask > 0, np.float32), 0.5)
+    smooth = ndimage.gaussian_filter(np.asarray(mask.astype(np.float32) > 0, np.float32), 0.5)
     matrix = geometry.to_source
     return np.asarray(
         ndimage.affine_transform(smooth, matrix[:2, :2], matrix[:2, 2], geometry.model_shape, order=1), np.float32

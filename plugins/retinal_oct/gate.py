@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from plugins.retinal_oct.field import Field, take_field
@@ -61,7 +62,7 @@ class Layout:
     empty: float
 
 
-def _at(image: FloatArray, rows: FloatArray) -> FloatArray:
+def _at(image: FloatArray, rows: NDArray[np.float64]) -> FloatArray:
     index = np.clip(np.rint(rows).astype(np.int64), 0, len(image) - 1)
     return np.asarray(image[index, np.arange(image.shape[1])])
 
@@ -70,7 +71,7 @@ def _mean(values: FloatArray) -> float:
     return float(values.mean()) if values.size else 0.0
 
 
-def _step(image: FloatArray, inner: FloatArray) -> float:
+def _step(image: FloatArray, inner: NDArray[np.float64]) -> float:
     return float(np.median(_at(image, inner + 3) - _at(image, inner - 4)))
 
 

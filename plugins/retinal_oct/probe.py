@@ -55,7 +55,7 @@ def questions(pack: Pack, rows: NDArray[np.int64], seed: int = 0) -> tuple[Quest
     """Return the known shortcuts and a planted one."""
     width, height = (pack.arrays["orig_size"][rows, axis] for axis in (0, 1))
     normal = np.array([pack.label_name(int(row)) == "NORMAL" for row in rows])
-    white = pack.arrays["white_frac"][rows]
+    white = pack.arrays["white_frac"][rows].astype(np.float64)
     everyone = np.ones(len(rows), bool)
     drawn = np.random.default_rng(seed).random(len(rows)) < 0.5
     return (
@@ -108,9 +108,9 @@ def run(data: Path, step: int = 1) -> list[tuple[str, int, float, float]]:
                 marked = with_corner(plain[index])
                 raw[index], seen[index] = _reduced(marked).ravel(), _reduced(level(marked)[0]).ravel()
         asked = question.asked
-        scores = [probe(array[asked], question.answers[asked], folds[asked]) for array in (raw, seen)]
-        found.append((question.name, int(asked.sum()), *scores))
-    return [(name, n, first, second) for name, n, first, second in found]
+        first, second = (probe(array[asked], question.answers[asked], folds[asked]) for array in (raw, seen))
+        found.append((question.name, int(asked.sum()), first, second))
+    return found
 
 
 def main() -> None:

@@ -28,9 +28,8 @@ def _tick(case: OpenCase, plugin_id: str) -> None:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", key="job", wrap=False):
         st.progress(job.fraction, text=_doing(job))
-        if st.button("Cancel", key="cancel-job", icon=":material/close:"):
-            work.cancel(job)
-            st.rerun()
+        # A callback: it runs before this function, which may ask for a rerun and so lose the click.
+        st.button("Cancel", key="cancel-job", icon=":material/close:", on_click=work.cancel, args=(job,))
 
 
 def _doing(job: Work) -> str:

@@ -78,7 +78,7 @@ class Slices:
 
 
 def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(n, generator=generator) * (high - low) + low
+    return torch.rand(n, generator=generator, device=generator.device) * (high - low) + low
 
 
 def draw_shifts(n: int, nearest_mm: float, farthest_mm: float, generator: torch.Generator) -> Tensor:
@@ -92,7 +92,7 @@ def draw_turns(n: int, scale: float, generator: torch.Generator) -> Tensor:
     """Draw turns by any angle, half of them mirrored, with a change of size; ``(n, 2, 2)``."""
     angle = _uniform(n, 0, 2 * math.pi, generator)
     size = torch.exp(_uniform(n, -scale, scale, generator))
-    flip = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
+    flip = torch.where(torch.rand(n, generator=generator, device=generator.device) < 0.5, -1.0, 1.0)
     cos, sin = torch.cos(angle) / size, torch.sin(angle) / size
     return torch.stack([torch.stack([cos, -sin * flip], 1), torch.stack([sin, cos * flip], 1)], dim=1)
 
@@ -113,7 +113,7 @@ def sample_planes(slices: Slices, turns: Tensor, shifts: Tensor) -> tuple[Tensor
     hu, mask, known : Tensor (n, 96, 96)
     """
     n, size = len(slices.hu), slices.hu.shape[-1]
-    axis = (torch.arange(SIDE) - (SIDE - 1) / 2) * SPACING_MM[1]
+    axis = (torch.arange(SIDE, device=turns.device) - (SIDE - 1) / 2) * SPACING_MM[1]
     offsets = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1)
     offsets = torch.einsum("nij,hwj->nhwi", turns, offsets) + shifts[:, None, None]
     places = slices.seed[:, None, None] + offsets / slices.spacing_mm[:, None, None, None]
@@ -134,19 +134,19 @@ def change_grey(hu: Tensor, config: AugmentConfig, generator: torch.Generator) -
 
     blurred = F.avg_pool2d(hu[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
     hu = hu + draw(*config.sharpness) * (blurred - hu)
-    noise = torch.randn(hu.shape, generator=generator) * draw(0, config.noise_hu)
+    noise = torch.randn(hu.shape, generator=generator, device=generator.device) * draw(0, config.noise_hu)
     return hu * (1 + draw(-config.gain, config.gain)) + draw(-config.offset_hu, config.offset_hu) + noise
 
 
 def normalise(hu: Tensor, known: Tensor) -> Tensor:
     """Bring planes to -1..1, with the sentinel where nothing is known."""
-    return torch.where(known, ((hu - HU_CENTRE) / HU_SCALE).clamp(-1, 1), torch.tensor(SENTINEL))
+    return torch.where(known, ((hu - HU_CENTRE) / HU_SCALE).clamp(-1, 1), SENTINEL)
 
 
 def draw_heights(n: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
     """Draw how many slices of a strip are known: odd, ``fewest_slices`` to all 25, whatever the nodule; ``(n,)``."""
     steps = (SHAPE[0] - config.fewest_slices) // 2 + 1
-    return config.fewest_slices + 2 * torch.randint(0, steps, (n,), generator=generator)
+    return config.fewest_slices + 2 * torch.randint(0, steps, (n,), generator=generator, device=generator.device)
 
 
 def as_strip(planes: Tensor, heights: Tensor, generator: torch.Generator) -> Tensor:
@@ -157,10 +157,10 @@ def as_strip(planes: Tensor, heights: Tensor, generator: torch.Generator) -> Ten
     share = _uniform(n, 0.0, 0.3, generator).view(n, 1, 1)
     spread = torch.cat([slices[:, :1], slices[:, :-1]], 1) + torch.cat([slices[:, 1:], slices[:, -1:]], 1)
     strip = strip_to_plane((1 - 2 * share) * slices + share * spread)
-    slice_of_row = ((2 * torch.arange(STRIP_ROWS) + 1) * SHAPE[0]) // (2 * STRIP_ROWS)
+    slice_of_row = ((2 * torch.arange(STRIP_ROWS, device=planes.device) + 1) * SHAPE[0]) // (2 * STRIP_ROWS)
     cut = 2 * (slice_of_row - MIDDLE).abs()[None] >= heights[:, None]
     cut = F.pad(cut, (MARGIN, MARGIN), value=True)
-    return torch.where(cut[:, :, None], torch.tensor(SENTINEL), strip)
+    return torch.where(cut[:, :, None], SENTINEL, strip)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,13 +185,15 @@ class Views:
 def augment(slices: Slices, config: AugmentConfig, generator: torch.Generator) -> Views:
     """Draw one view of every slice."""
     n = len(slices.hu)
-    centred = torch.rand(n, generator=generator) >= config.elsewhere
+    centred = torch.rand(n, generator=generator, device=generator.device) >= config.elsewhere
     near = draw_shifts(n, 0.0, config.jitter_mm, generator)
     far = draw_shifts(n, *config.elsewhere_mm, generator)
     shifts = torch.where(centred[:, None], near, far)
     hu, mask, known = sample_planes(slices, draw_turns(n, config.scale, generator), shifts)
     planes = normalise(change_grey(hu, config, generator), known)
-    strip = (torch.rand(n, generator=generator) < config.strips) & (slices.side == slices.hu.shape[-1])
+    strip = (torch.rand(n, generator=generator, device=generator.device) < config.strips) & (
+        slices.side == slices.hu.shape[-1]
+    )
     heights = draw_heights(n, config, generator)
     strips = as_strip(planes, heights, generator)
     planes = torch.where(strip[:, None, None], strips, planes)

@@ -38,10 +38,11 @@ from plugins.lung_nodule.losses import Recipe
 from plugins.lung_nodule.model import NoduleNet
 from plugins.lung_nodule.preprocess import preprocess
 from plugins.lung_nodule.rows import read_row
-from plugins.lung_nodule.train import PLUGIN_FOLDER, fit_many
+from plugins.lung_nodule.train import PLUGIN_FOLDER, MemberJob, fit_alone
 from whycad.datasets.pack import Pack, read_pack
 from whycad.engine import view_of
 from whycad.manifest import View
+from whycad.training.parallel import side_by_side
 from whycad.types import FloatArray, JsonObject, Region, Study
 
 VIEWS: tuple[View, ...] = ("identity", "flip_rows", "flip_columns", "flip_both")
@@ -74,7 +75,7 @@ class OutOfFold:
 def load_member(state: Path, recipe: Recipe) -> NoduleNet:
     """Return a trained member in eval mode."""
     model = NoduleNet(recipe.net)
-    model.load_state_dict(torch.load(state, weights_only=True))
+    model.load_state_dict(torch.load(state, weights_only=True, map_location="cpu"))
     return model.eval()
 
 
@@ -217,11 +218,12 @@ def shift_figures(data: Path, states: list[Path], recipe: Recipe, table: NoduleT
     return {"median": float(np.median(every)), "percentile_90": float(np.percentile(every, 90)), "n": len(chosen)}
 
 
-def run(data: Path, out: Path) -> JsonObject:
+def run(data: Path, out: Path, device: str = "cpu") -> JsonObject:
     """Train what is missing, measure, and return every figure."""
     table, recipes = nodule_table(data), {"soft": Recipe(), "median": replace(Recipe(), soft_labels=False)}
     states = {
-        name: fit_many([(data, out, fold, 0, recipe) for fold in range(N_FOLDS)]) for name, recipe in recipes.items()
+        name: side_by_side(fit_alone, [MemberJob(data, out, k, 0, recipe, device) for k in range(N_FOLDS)], device)
+        for name, recipe in recipes.items()
     }
     found = {name: out_of_fold(data, states[name], recipes[name]) for name in recipes}
     known = table.label >= 0
@@ -249,10 +251,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder of image packs")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="checkpoints; shared with training")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--install", action="store_true", help="put the figures into the plugin's folder")
     args = parser.parse_args(arguments)
     args.out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(run(args.data, args.out), indent=1) + "\n"
+    text = json.dumps(run(args.data, args.out, args.device), indent=1) + "\n"
     for folder in (args.out, PLUGIN_FOLDER) if args.install else (args.out,):
         (folder / STORED).write_text(text, encoding="utf-8")
     return 0

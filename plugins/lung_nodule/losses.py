@@ -42,9 +42,9 @@ class Recipe:
     soft_labels: bool = True
     net: NetConfig = field(default_factory=NetConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    epochs: int = 40
-    batch_size: int = 24
-    learning_rate: float = 2.5e-3
+    epochs: int = 90
+    batch_size: int = 48
+    learning_rate: float = 3e-3
     weight_decay: float = 0.05
     descriptor_weight: float = 0.15
     beyond_size_weight: float = 0.15
@@ -75,37 +75,46 @@ def outline_loss(logits: Tensor, views: Views) -> Tensor:
 class NoduleLoss:
     """Malignancy, descriptors and outline of one augmented batch."""
 
-    def __init__(self, table: NoduleTable, slices: SliceTable, recipe: Recipe) -> None:
-        self.table = {name: torch.from_numpy(getattr(table, name)) for name in ("hu", "mask", "spacing_mm", "seed")}
-        self.ratings = {name: torch.from_numpy(values) for name, values in table.ratings.items()}
-        self.readers = torch.from_numpy(table.n_readers).float()
-        self.beyond_size = torch.from_numpy(beyond_size(table))
-        self.target, self.weight = (torch.from_numpy(values) for values in recipe.targets(table))
-        self.slice_hu, self.slice_mask = torch.from_numpy(slices.hu), torch.from_numpy(slices.mask)
+    capturable = True
+
+    def __init__(self, table: NoduleTable, slices: SliceTable, recipe: Recipe, device: torch.device) -> None:
+        def put(values: NDArray[np.generic]) -> Tensor:
+            return torch.from_numpy(values).to(device)
+
+        self.table = {name: put(getattr(table, name)) for name in ("hu", "mask", "spacing_mm", "seed")}
+        self.ratings = {name: put(values) for name, values in table.ratings.items()}
+        self.readers = put(table.n_readers).float()
+        self.beyond_size = put(beyond_size(table))
+        self.target, self.weight = (put(values) for values in recipe.targets(table))
+        self.slice_hu, self.slice_mask = put(slices.hu), put(slices.mask)
         order = np.argsort(slices.owner, kind="stable")
-        self.order = torch.from_numpy(order)
-        self.first = torch.from_numpy(np.searchsorted(slices.owner[order], np.arange(len(table.label) + 1)))
-        self.recipe = recipe
+        self.order = put(order)
+        self.first = put(np.searchsorted(slices.owner[order], np.arange(len(table.label) + 1)))
+        self.recipe, self.device = recipe, device
 
     def _slices(self, rows: Tensor, generator: torch.Generator) -> Slices:
         """Return key slices, a few of them replaced by a neighbouring slice from the stack."""
         parts = Slices(
             hu=self.table["hu"][rows].float(),
             mask=self.table["mask"][rows].float(),
-            side=torch.full((len(rows),), STORED_SIDE),
+            side=torch.full((len(rows),), STORED_SIDE, device=self.device),
             spacing_mm=self.table["spacing_mm"][rows].float(),
             seed=self.table["seed"][rows].float(),
         )
         count = self.first[rows + 1] - self.first[rows]
-        swap = (torch.rand(len(rows), generator=generator) < self.recipe.augment.neighbours) & (count > 0)
-        draw = (torch.rand(len(rows), generator=generator) * count).long()
-        chosen = self.order[(self.first[rows] + draw)[swap]]
-        parts.hu[swap, :STACK_SIDE, :STACK_SIDE] = self.slice_hu[chosen].float()
-        parts.mask[swap, :STACK_SIDE, :STACK_SIDE] = self.slice_mask[chosen].float()
-        parts.side[swap] = STACK_SIDE
-        parts.spacing_mm[swap] = STACK_MM
-        parts.seed[swap] = (STACK_SIDE - 1) / 2
-        return parts
+        chance, place = torch.rand(2, len(rows), generator=generator, device=generator.device)
+        swap = (chance < self.recipe.augment.neighbours) & (count > 0)
+        draw = (place * count).long()
+        chosen = self.order[(self.first[rows] + draw).clamp_max(len(self.order) - 1)]
+        room = (0, STORED_SIDE - STACK_SIDE) * 2
+        there = swap[:, None, None]
+        return Slices(
+            hu=torch.where(there, F.pad(self.slice_hu[chosen].float(), room), parts.hu),
+            mask=torch.where(there, F.pad(self.slice_mask[chosen].float(), room), parts.mask),
+            side=torch.where(swap, STACK_SIDE, parts.side),
+            spacing_mm=torch.where(swap, STACK_MM, parts.spacing_mm),
+            seed=torch.where(swap[:, None], (STACK_SIDE - 1) / 2, parts.seed),
+        )
 
     def _beyond_size_loss(self, found: Tensor, rows: Tensor, centred: Tensor) -> Tensor:
         """Return the squared error of what goes beyond size, summed over heads."""
@@ -117,7 +126,7 @@ class NoduleLoss:
     def __call__(self, model: nn.Module, rows: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
         """Return the loss of one augmented batch."""
         assert isinstance(model, NoduleNet)
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(self.device.type, enabled=False):
             views = augment(self._slices(rows, generator), self.recipe.augment, generator)
         found, outline = model.forward_planes(views.planes)
         target, centred = self.target[rows], views.centred.float()

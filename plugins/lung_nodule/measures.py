@@ -10,7 +10,7 @@ import itertools
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
 from plugins.lung_nodule.grid import HU_SCALE, KNOWN_ABOVE, LUNG_HU, SENTINEL, SPACING_MM, scale_hu
@@ -126,29 +126,39 @@ def _shape(mask: Tensor) -> list[Tensor]:
     ]
 
 
-def measures(planes: Tensor, mask: Tensor) -> Tensor:
-    """Measure outlines.
+class Measures(nn.Module):
+    """Measures outlines, standardised by what training nodules have; nothing in it is trained."""
 
-    Parameters
-    ----------
-    planes : Tensor (n, 96, 96)
-        In the network's grey scale.
-    mask : Tensor (n, 96, 96), 0..1
+    centre: Tensor
+    scale: Tensor
 
-    Returns
-    -------
-    Tensor (n, len(NAMES))
-        Standardised by what training nodules have, within ``LIMIT``.
-    """
-    raw = raw_measures(planes.float(), mask.float())
-    centre, scale = (torch.tensor(values, device=raw.device) for values in (CENTRE, SCALE))
-    return ((raw - centre) / scale).clamp(-LIMIT, LIMIT)
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.tensor(CENTRE), persistent=False)
+        self.register_buffer("scale", torch.tensor(SCALE), persistent=False)
+
+    def forward(self, planes: Tensor, mask: Tensor) -> Tensor:
+        """Measure outlines.
+
+        Parameters
+        ----------
+        planes : Tensor (n, 96, 96)
+            In the network's grey scale.
+        mask : Tensor (n, 96, 96), 0..1
+
+        Returns
+        -------
+        Tensor (n, len(NAMES))
+            Within ``LIMIT``.
+        """
+        raw = raw_measures(planes.float(), mask.float())
+        return ((raw - self.centre) / self.scale).clamp(-LIMIT, LIMIT)
 
 
 def raw_measures(planes: Tensor, mask: Tensor) -> Tensor:
     """Measure outlines in mm and in units of the grey scale, ``(n, len(NAMES))``."""
     lung = float(scale_hu(torch.tensor(LUNG_HU).numpy()))
-    values = torch.where(planes > KNOWN_ABOVE, planes, torch.tensor(lung, device=planes.device))
+    values = torch.where(planes > KNOWN_ABOVE, planes, lung)
     dense = torch.sigmoid((values - lung - DENSE_ABOVE) / DENSE_WIDTH)
     *shape, off_centre = _shape(mask)
     edge, steep = _steepness(mask), _steepness(values)

@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812 - the customary name
 
 from plugins.lung_nodule.concepts import SCALES, head_widths
 from plugins.lung_nodule.grid import KNOWN_ABOVE, MIDDLE, SHAPE
-from plugins.lung_nodule.measures import NAMES, measures
+from plugins.lung_nodule.measures import NAMES, Measures
 from plugins.lung_nodule.placing import place
 from plugins.lung_nodule.views import N_SCALES, join_scales, planes_of, scales_of
 
@@ -115,6 +115,7 @@ class NoduleNet(nn.Module):
         self.layer2 = _stage(w[0], w[1], b[1])
         self.layer3 = _stage(w[1], w[2], b[2], stride=1)
         self.outline = Outline(w)
+        self.measures = Measures()
         self.evidence = nn.Identity()
         self.mix = nn.Linear(N_POOLINGS * N_SCALES * w[2] + len(NAMES), config.hidden)
         self.act = nn.ReLU()
@@ -153,7 +154,7 @@ class NoduleNet(nn.Module):
         # Descriptors must not bend the outline; explanations follow its gradient all the same.
         logits = outline.detach() if self.training else outline
         mask = join_scales(torch.sigmoid(logits.float()))
-        found = measures(planes, mask * (planes > KNOWN_ABOVE))
+        found = self.measures(planes, mask * (planes > KNOWN_ABOVE))
         return torch.as_tensor(self.act(self.mix(torch.cat([pooled, found.to(pooled.dtype)], dim=1))))
 
     def heads(self, features: Tensor) -> dict[str, Tensor]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +30,12 @@ from whycad.plugin import load_plugin
 from whycad.training.calibrate import CalibrationData, fit_calibration, run_members
 from whycad.training.fit import FitConfig, fit
 from whycad.training.package import install_plugin, stage_plugin
+from whycad.training.parallel import side_by_side
 from whycad.training.request import TrainRequest
 from whycad.uncertainty.calibration import CalibrationSource
 
 PLUGIN_FOLDER = Path(__file__).parent
 N_MEMBERS = 5
-SIDE_BY_SIDE = 2
 EMA_DECAY = 0.998
 
 
@@ -48,40 +47,44 @@ def without_fold(tables: tuple[NoduleTable, SliceTable], held_out: int) -> tuple
     return table.select(keep), SliceTable(slices.hu[kept], slices.mask[kept], place[slices.owner[kept]])
 
 
-def fit_member(tables: tuple[NoduleTable, SliceTable], held_out: int, out: Path, recipe: Recipe, seed: int) -> Path:
-    """Train one member on all folds but one, resuming in ``out``; returns its state dict."""
-    table, slices = without_fold(tables, held_out)
+@dataclass(frozen=True)
+class MemberJob:
+    """One member to be trained on all folds but one; ``out`` holds the folders of all members."""
+
+    data: Path
+    out: Path
+    fold: int
+    seed: int
+    recipe: Recipe
+    device: str = "cpu"
+
+    @property
+    def folder(self) -> Path:
+        """Where its checkpoints are kept."""
+        return self.out / f"{'soft' if self.recipe.soft_labels else 'median'}-fold{self.fold}-seed{self.seed}"
+
+
+def fit_member(job: MemberJob, tables: tuple[NoduleTable, SliceTable]) -> Path:
+    """Train one member, resuming in its folder; returns its state dict."""
+    table, slices = without_fold(tables, job.fold)
+    recipe, device = job.recipe, torch.device(job.device)
     config = FitConfig(
         cycles=(recipe.epochs,),
         batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
         ema_decay=EMA_DECAY,
-        seed=seed,
+        seed=job.seed,
     )
     weights = np.ones(len(table.label))
     build = partial(NoduleNet, recipe.net)
-    return fit(build, NoduleLoss(table, slices, recipe), weights, out, config, torch.device("cpu"))[-1]
+    return fit(build, NoduleLoss(table, slices, recipe, device), weights, job.folder, config, device)[-1]
 
 
-def member_folder(out: Path, fold: int, seed: int, recipe: Recipe) -> Path:
-    """Return where the run of a fold and a seed keeps its checkpoints."""
-    return out / f"{'soft' if recipe.soft_labels else 'median'}-fold{fold}-seed{seed}"
-
-
-def fit_alone(job: tuple[Path, Path, int, int, Recipe]) -> Path:
-    """Train one member in a process of its own, on one thread."""
-    data, out, fold, seed, recipe = job
-    logging.basicConfig(level=logging.INFO, format=f"fold {fold}, seed {seed}: %(message)s")
-    torch.set_num_threads(1)
-    tables = nodule_table(data), slice_table(data)
-    return fit_member(tables, fold, member_folder(out, fold, seed, recipe), recipe, seed)
-
-
-def fit_many(jobs: list[tuple[Path, Path, int, int, Recipe]]) -> list[Path]:
-    """Train several members, two at a time."""
-    with ProcessPoolExecutor(SIDE_BY_SIDE, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(fit_alone, jobs))
+def fit_alone(job: MemberJob) -> Path:
+    """Train one member in a process of its own."""
+    logging.basicConfig(level=logging.INFO, format=f"fold {job.fold}, seed {job.seed}: %(message)s")
+    return fit_member(job, (nodule_table(job.data), slice_table(job.data)))
 
 
 def sampling_prior(data: Path, recipe: Recipe) -> NDArray[np.float64]:
@@ -120,11 +123,12 @@ def calibrate_staged(request: TrainRequest, staged: Path, recipe: Recipe) -> Non
 def train(request: TrainRequest) -> Path:
     """Train, package and calibrate; ``out/plugin`` holds the finished files.
 
-    A run that was stopped goes on from its last finished epoch. It runs on the CPU.
+    A run that was stopped goes on from its last finished epoch.
     """
-    recipe = Recipe()
+    recipe, device = Recipe(), request.device or ("cuda" if torch.cuda.is_available() else "cpu")
     seeds = range(request.seed, request.seed + N_MEMBERS)
-    members = fit_many([(request.data, request.out, CALIBRATION_FOLD, seed, recipe) for seed in seeds])
+    jobs = [MemberJob(request.data, request.out, CALIBRATION_FOLD, seed, recipe, device) for seed in seeds]
+    members = side_by_side(fit_alone, jobs, device)
     staged = stage_plugin(PLUGIN_FOLDER, members, request.out / "plugin")
     calibrate_staged(request, staged, recipe)
     if request.install:

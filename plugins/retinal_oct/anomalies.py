@@ -54,12 +54,12 @@ class Scene:
     @property
     def rows(self) -> Tensor:
         """Row numbers ``(1, H, 1)``."""
-        return torch.arange(HEIGHT, dtype=torch.float32).view(1, -1, 1)
+        return torch.arange(HEIGHT, dtype=torch.float32, device=self.images.device).view(1, -1, 1)
 
     @property
     def columns(self) -> Tensor:
         """Column numbers ``(1, W)``."""
-        return torch.arange(WIDTH, dtype=torch.float32).view(1, -1)
+        return torch.arange(WIDTH, dtype=torch.float32, device=self.images.device).view(1, -1)
 
     def depth(self) -> Tensor:
         """Return each pixel's depth in the retina ``(n, H, W)``: 0 at the inner border, 1 at the outer."""
@@ -71,7 +71,7 @@ Painter = Callable[[Scene, torch.Generator], Scene]
 
 
 def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
-    return torch.rand(*shape, generator=generator) * (high - low) + low
+    return torch.rand(*shape, generator=generator, device=generator.device) * (high - low) + low
 
 
 def _log_uniform(generator: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
@@ -89,12 +89,12 @@ def _domes(scene: Scene, generator: torch.Generator, width: tuple[float, float],
 def _some(generator: torch.Generator, n: int, count: int) -> Tensor:
     """Return which of ``count`` pieces each image gets ``(n, count, 1)``: the first always."""
     wanted = torch.exp(_uniform(generator, 0, math.log(count + 0.99), n, 1, 1)).floor()
-    return (torch.arange(count).view(1, -1, 1) < wanted).float()
+    return (torch.arange(count, device=wanted.device).view(1, -1, 1) < wanted).float()
 
 
 def _pull(images: Tensor, source_rows: Tensor) -> Tensor:
     """Read every pixel from another row of its column: ``source_rows`` ``(n, H, W)``."""
-    x = torch.linspace(-1 + 1 / WIDTH, 1 - 1 / WIDTH, WIDTH).expand(len(images), HEIGHT, WIDTH)
+    x = torch.linspace(-1 + 1 / WIDTH, 1 - 1 / WIDTH, WIDTH, device=images.device).expand(len(images), HEIGHT, WIDTH)
     y = (2 * source_rows + 1) / HEIGHT - 1
     grid = torch.stack([x, y], dim=-1)
     return F.grid_sample(images[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
@@ -127,7 +127,7 @@ def lift(scene: Scene, how: Lift, filling: Tensor) -> Scene:
 
 def _texture(scene: Scene, generator: torch.Generator, grain: int) -> Tensor:
     """Return smooth noise ``(n, H, W)`` of mean 0 and deviation about 1."""
-    coarse = torch.randn(scene.n, 1, HEIGHT // grain, WIDTH // grain, generator=generator)
+    coarse = torch.randn(scene.n, 1, HEIGHT // grain, WIDTH // grain, generator=generator, device=generator.device)
     return F.interpolate(coarse, (HEIGHT, WIDTH), mode="bilinear", align_corners=False)[:, 0]
 
 
@@ -164,7 +164,7 @@ def thickening(scene: Scene, generator: torch.Generator) -> Scene:
     thin = -thickness * _uniform(generator, 0.3, 0.6, scene.n, 1)
     level = F.max_pool1d(thickness[:, None], 61, 1, 30)[:, 0] - thickness
     pit = level + thickness * _uniform(generator, 0.05, 0.3, scene.n, 1)
-    which = torch.randint(0, 4, (scene.n, 1), generator=generator)
+    which = torch.randint(0, 4, (scene.n, 1), generator=generator, device=generator.device)
     rise = dome * torch.where(which < 2, swell, torch.where(which == 2, thin, pit))
     return lift(scene, Lift(scene.outer - 3, torch.zeros_like(rise), rise), torch.zeros_like(scene.images))
 
@@ -173,8 +173,8 @@ def _ellipses(scene: Scene, generator: torch.Generator, size: tuple[float, float
     """Return soft ellipses in the retina ``(n, count, H, W)``; some images get fewer than ``count``."""
     column = _uniform(generator, 4, WIDTH - 4, scene.n, count)
     if count > 1:
-        near = column[:, :1] + torch.randn(scene.n, count, generator=generator) * 18
-        together = torch.rand(scene.n, 1, generator=generator) < 0.6
+        near = column[:, :1] + torch.randn(scene.n, count, generator=generator, device=generator.device) * 18
+        together = torch.rand(scene.n, 1, generator=generator, device=generator.device) < 0.6
         column = torch.where(together, near, column).clamp(0, WIDTH - 1)
     depth = _uniform(generator, 0.12, 0.88, scene.n, count)
     at = column.round().long()
@@ -192,7 +192,7 @@ def _ellipses(scene: Scene, generator: torch.Generator, size: tuple[float, float
 
 def cysts(scene: Scene, generator: torch.Generator) -> Scene:
     """Put dark round spaces into the retina, often in a cluster, often with swelling."""
-    if float(torch.rand(1, generator=generator)) < 0.6:
+    if float(torch.rand(1, generator=generator, device=generator.device)) < 0.6:
         dome = _domes(scene, generator, (12, 50), 1)[:, 0]
         rise = dome * (scene.outer - scene.inner) * _uniform(generator, 0.0, 0.8, scene.n, 1)
         scene = lift(scene, Lift(scene.outer - 3, rise * 0, rise), torch.zeros_like(scene.images))
@@ -230,12 +230,12 @@ def disorder(scene: Scene, generator: torch.Generator) -> Scene:
     low, high = _uniform(generator, -0.1, 0.5, scene.n, 1, 1), _uniform(generator, 0.2, 0.6, scene.n, 1, 1)
     where = dome * ((depth > low) & (depth < low + high)).float()
     where = F.avg_pool2d(where[:, None], 3, 1, 1)[:, 0]
-    shift = int(torch.randint(10, WIDTH - 10, (1,), generator=generator))
-    drop = int(torch.randint(-14, 15, (1,), generator=generator))
+    shift = int(torch.randint(10, WIDTH - 10, (1,), generator=generator, device=generator.device))
+    drop = int(torch.randint(-14, 15, (1,), generator=generator, device=generator.device))
     foreign = torch.roll(scene.images.roll(1, 0), (drop, shift), (1, 2))
     smeared = F.avg_pool2d(scene.images[:, None], (13, 5), 1, (6, 2))[:, 0]
     smeared = smeared * (1 + 0.3 * _texture(scene, generator, 2)).clamp(0.2, 2)
-    pick = (torch.rand(scene.n, 1, 1, generator=generator) < 0.5).float()
+    pick = (torch.rand(scene.n, 1, 1, generator=generator, device=generator.device) < 0.5).float()
     other = pick * foreign + (1 - pick) * smeared
     images = scene.images * (1 - where) + other * where
     return Scene(images, scene.inner, scene.outer, torch.maximum(scene.marked, where))
@@ -244,7 +244,7 @@ def disorder(scene: Scene, generator: torch.Generator) -> Scene:
 def surface(scene: Scene, generator: torch.Generator) -> Scene:
     """Wrinkle the inner border under a bright membrane."""
     dome = _domes(scene, generator, (15, 80), 1)[:, 0]
-    waves = torch.zeros(scene.n, WIDTH)
+    waves = torch.zeros(scene.n, WIDTH, device=scene.images.device)
     for _ in range(3):
         turns = _uniform(generator, 4, 22, scene.n, 1)
         phase = _uniform(generator, 0, 2 * math.pi, scene.n, 1)
@@ -289,11 +289,11 @@ def paint(images: Tensor, inner: Tensor, outer: Tensor, generator: torch.Generat
         The images, and how much was visibly changed where ``(n, H, W)``, 0..1.
     """
     before, images, marked = images, images.clone(), torch.zeros_like(images)
-    weights = torch.tensor(SHARES)
+    weights = torch.tensor(SHARES, device=images.device)
     inner, outer = inner.clone(), outer.clone()
     first = torch.multinomial(weights, len(images), replacement=True, generator=generator)
     second = torch.multinomial(weights, len(images), replacement=True, generator=generator)
-    twice = torch.rand(len(images), generator=generator) < SECOND
+    twice = torch.rand(len(images), generator=generator, device=generator.device) < SECOND
     for chosen, active in ((first, torch.ones_like(twice)), (second, twice)):
         for index, painter in enumerate(PAINTERS):
             at = torch.nonzero((chosen == index) & active)[:, 0]

@@ -54,7 +54,7 @@ class ScanChanges:
 
 
 def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
-    return torch.rand(*shape, generator=generator) * (high - low) + low
+    return torch.rand(*shape, generator=generator, device=generator.device) * (high - low) + low
 
 
 def _log_uniform(generator: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
@@ -64,8 +64,9 @@ def _log_uniform(generator: torch.Generator, low: float, high: float, *shape: in
 def random_grid(n: int, shape: tuple[int, int], changes: ScanChanges, generator: torch.Generator) -> Tensor:
     """Draw sampling grids ``(n, H, W, 2)`` for ``F.grid_sample``."""
     height, width = shape
-    rows = torch.arange(height).view(1, -1, 1) - (height - 1) * 0.6
-    columns = torch.arange(width).view(1, 1, -1) - (width - 1) / 2
+    place = generator.device
+    rows = torch.arange(height, device=place).view(1, -1, 1) - (height - 1) * 0.6
+    columns = torch.arange(width, device=place).view(1, 1, -1) - (width - 1) / 2
     across = columns / (width / 2)
     flip = torch.where(_uniform(generator, 0, 1, n, 1, 1) < 0.5, -1.0, 1.0)
     x = flip * columns / _log_uniform(generator, *changes.column_scale, n, 1, 1)
@@ -82,13 +83,13 @@ def random_grid(n: int, shape: tuple[int, int], changes: ScanChanges, generator:
 
 def _apply(images: Tensor, share: float, change: Change, generator: torch.Generator) -> Tensor:
     """Change about this share of the images ``(n, H, W)``."""
-    at = torch.nonzero(torch.rand(len(images), generator=generator) < share)[:, 0]
+    at = torch.nonzero(torch.rand(len(images), generator=generator, device=generator.device) < share)[:, 0]
     return images.index_copy(0, at, change(images[at], generator)) if len(at) else images
 
 
 def _blur(images: Tensor, sigma: float) -> Tensor:
     reach = max(1, math.ceil(2.5 * sigma))
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=images.device) / sigma) ** 2)
     kernel = kernel / kernel.sum()
     padded = F.pad(images[:, None], (reach,) * 4, mode="replicate")
     across = F.conv2d(padded, kernel.view(1, 1, 1, -1))
@@ -106,7 +107,7 @@ def _coarsen(images: Tensor, generator: torch.Generator) -> Tensor:
 def _shade(images: Tensor, generator: torch.Generator) -> Tensor:
     """Put shadows of vessels below the retina's surface."""
     n, _, width = images.shape
-    columns = torch.arange(width).view(1, 1, -1)
+    columns = torch.arange(width, device=images.device).view(1, 1, -1)
     centre = _uniform(generator, 0, width, n, 4, 1)
     half = _log_uniform(generator, 0.6, 3.0, n, 4, 1)
     depth = _uniform(generator, 0, 0.6, n, 4, 1)
@@ -120,8 +121,8 @@ def change_scanner(images: Tensor, changes: ScanChanges, generator: torch.Genera
     def soil(part: Tensor, random: torch.Generator) -> Tensor:
         speckle = _uniform(random, 0, changes.speckle, len(part), 1, 1)
         noise = _uniform(random, 0, changes.noise, len(part), 1, 1)
-        grain = torch.randn(part.shape, generator=random)
-        if float(torch.rand(1, generator=random)) < 0.4:
+        grain = torch.randn(part.shape, generator=random, device=random.device)
+        if float(torch.rand(1, generator=random, device=random.device)) < 0.4:
             grain = 2.5 * _blur(grain, 0.8)
         return (part + grain * (part * speckle + noise)).clamp_min(0)
 

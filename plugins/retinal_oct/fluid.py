@@ -65,22 +65,43 @@ def _simulated(images: Tensor, inner: Tensor, outer: Tensor, generator: torch.Ge
     return made, dark
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a decoder is trained, and its seed."""
+
+    device: torch.device
+    seed: int
+
+    def load(self, state: Path) -> ScanNet:
+        """Build a member from its state dict, and seed what is drawn next."""
+        torch.manual_seed(self.seed)
+        model = ScanNet()
+        model.load_state_dict(torch.load(state, weights_only=True, map_location="cpu"))
+        return model.to(self.device)
+
+
 class FluidBatches:
     """Draws batches of real, simulated and normal scans with masks."""
 
-    def __init__(self, real: FluidTable, normal: ScanTable, recipe: FluidRecipe, seed: int) -> None:
-        self.images, self.masks = torch.from_numpy(real.images), torch.from_numpy(real.masks)
+    def __init__(self, real: FluidTable, normal: ScanTable, recipe: FluidRecipe, place: Place) -> None:
+        def put(values: NDArray[np.generic]) -> Tensor:
+            return torch.from_numpy(values).to(place.device)
+
+        self.images, self.masks = put(real.images), put(real.masks)
         keep = np.flatnonzero(normal.labels == 1)
-        self.normal = torch.from_numpy(normal.images[keep])
-        self.inner, self.outer = torch.from_numpy(normal.inner[keep]), torch.from_numpy(normal.outer[keep])
+        self.normal = put(normal.images[keep])
+        self.inner, self.outer = put(normal.inner[keep]), put(normal.outer[keep])
         self.recipe = recipe
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator(place.device).manual_seed(place.seed)
+
+    def _pick(self, n_of: int, n: int) -> Tensor:
+        return torch.randint(n_of, (n,), generator=self.generator, device=self.generator.device)
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """Return augmented images and masks ``(n, H, W)``."""
-        real = torch.randint(len(self.images), (self.recipe.n_real,), generator=self.generator)
+        real = self._pick(len(self.images), self.recipe.n_real)
         n_other = self.recipe.n_simulated + self.recipe.n_normal
-        other = torch.randint(len(self.normal), (n_other,), generator=self.generator)
+        other = self._pick(len(self.normal), n_other)
         made, plain = other[: self.recipe.n_simulated], other[self.recipe.n_simulated :]
         simulated, dark = _simulated(self.normal[made].float(), self.inner[made], self.outer[made], self.generator)
         untouched = self.normal[plain].float()
@@ -108,21 +129,13 @@ def fit_decoder(model: ScanNet, batches: FluidBatches) -> None:
         schedule.step()
 
 
-def load_state(state: Path) -> ScanNet:
-    """Build a member from its state dict."""
-    model = ScanNet()
-    model.load_state_dict(torch.load(state, weights_only=True))
-    return model
-
-
-def add_decoder(state: Path, normal: ScanTable, data: Path, seed: int) -> Path:
+def add_decoder(state: Path, normal: ScanTable, data: Path, place: Place) -> Path:
     """Train the decoder of one member on all Duke scans and write the state with it."""
     target = state.with_name("with_fluid.pt")
     if not target.exists():
-        torch.manual_seed(seed)
-        model = load_state(state)
-        fit_decoder(model, FluidBatches(fluid_table(data), normal, FluidRecipe(), seed))
-        torch.save(model.state_dict(), target)
+        model = place.load(state)
+        fit_decoder(model, FluidBatches(fluid_table(data), normal, FluidRecipe(), place))
+        torch.save(model.cpu().state_dict(), target)
         logger.info("fluid decoder of %s written", state.parent.name)
     return target
 
@@ -131,11 +144,11 @@ def add_decoder(state: Path, normal: ScanTable, data: Path, seed: int) -> Path:
 def draw_fluid(models: list[ScanNet], images: FloatArray) -> FloatArray:
     """Return the mean probability of fluid ``(n, 56, 96)`` of levelled scans ``(n, 112, 192)``."""
     x = ((torch.from_numpy(images) - MEAN) / STD)[:, None]
-    drawn = [model.forward_evidence(x)["fluid"].numpy() for model in models]
+    drawn = [model.cpu().forward_evidence(x)["fluid"].numpy() for model in models]
     return np.asarray(np.mean(drawn, axis=0), np.float32)
 
 
-def cross_validate(states: list[Path], normal: ScanTable, data: Path, seed: int = 0) -> dict[str, NDArray[np.float64]]:
+def cross_validate(states: list[Path], normal: ScanTable, data: Path, first: Place) -> dict[str, NDArray[np.float64]]:
     """Draw each patient's fluid with decoders that never saw that patient.
 
     Returns
@@ -149,10 +162,11 @@ def cross_validate(states: list[Path], normal: ScanTable, data: Path, seed: int 
     for patient in np.unique(table.patients):
         out = table.patients == patient
         rest = FluidTable(table.images[~out], table.masks[~out], table.patients[~out])
-        models = [load_state(state) for state in states]
-        for index, model in enumerate(models):
-            torch.manual_seed(seed + index)
-            fit_decoder(model, FluidBatches(rest, normal, FluidRecipe(), seed + index))
+        models = []
+        for index, state in enumerate(states):
+            place = Place(first.device, first.seed + index)
+            models.append(place.load(state))
+            fit_decoder(models[-1], FluidBatches(rest, normal, FluidRecipe(), place))
         drawn[out] = draw_fluid(models, table.images[out])
     found = drawn >= THRESHOLD
     true = F.avg_pool2d(torch.from_numpy(table.masks)[:, None], 2)[:, 0].numpy() >= THRESHOLD

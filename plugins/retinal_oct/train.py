@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,7 @@ from plugins.retinal_oct.anomalies import paint
 from plugins.retinal_oct.augment import ScanChanges, augment_scans
 from plugins.retinal_oct.data import CALIBRATION_FOLD, KERMANY, LABELS, ScanTable, groups_of, stored_table
 from plugins.retinal_oct.evidence import REFERENCE_FILE
-from plugins.retinal_oct.fluid import add_decoder, cross_validate
+from plugins.retinal_oct.fluid import Place, add_decoder, cross_validate
 from plugins.retinal_oct.model import MEAN, STD, Outputs, ScanNet
 from plugins.retinal_oct.reference import write_reference
 from whycad.datasets.pack import read_pack
@@ -28,6 +26,7 @@ from whycad.plugin import Plugin, load_plugin
 from whycad.training.calibrate import CalibrationData, fit_calibration, run_members
 from whycad.training.fit import FitConfig, fit
 from whycad.training.package import install_plugin, stage_plugin
+from whycad.training.parallel import side_by_side
 from whycad.training.request import TrainRequest
 from whycad.uncertainty.calibration import CalibrationSource
 
@@ -82,9 +81,9 @@ class ScanLoss:
     """Is it normal (twice), where is it not, and is it neovascularisation."""
 
     def __init__(self, table: ScanTable, recipe: Recipe, device: torch.device) -> None:
-        self.images = torch.from_numpy(table.images)
-        self.inner, self.outer = torch.from_numpy(table.inner), torch.from_numpy(table.outer)
-        self.labels = torch.from_numpy(table.labels)
+        self.images = torch.from_numpy(table.images).to(device)
+        self.inner, self.outer = torch.from_numpy(table.inner).to(device), torch.from_numpy(table.outer).to(device)
+        self.labels = torch.from_numpy(table.labels).to(device)
         self.recipe = recipe
         self.device = device
 
@@ -93,15 +92,17 @@ class ScanLoss:
         assert isinstance(model, ScanNet)
         with torch.autocast(self.device.type, enabled=False):
             images, marked, kinds = self.batch(rows, generator)
-            images = normalise(images.to(self.device))
-        return self.loss(model.outputs(images), marked.to(self.device), kinds.to(self.device))
+            images = normalise(images)
+        return self.loss(model.outputs(images), marked, kinds)
 
     def batch(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Paint and augment: images and marks ``(n, H, W)``, and what each image is ``(n,)``."""
         kinds = self.labels[rows].clone()
         images = self.images[rows].float()
         marked = torch.zeros_like(images)
-        chosen = (kinds == NORMAL) & (torch.rand(len(rows), generator=generator) < self.recipe.painted_share)
+        chosen = (kinds == NORMAL) & (
+            torch.rand(len(rows), generator=generator, device=generator.device) < self.recipe.painted_share
+        )
         at = torch.nonzero(chosen)[:, 0]
         if len(at):
             images[at], marked[at] = paint(images[at], self.inner[rows[at]], self.outer[rows[at]], generator)
@@ -162,10 +163,9 @@ def training_table(data: Path, out: Path) -> ScanTable:
 
 
 def _fit_alone(job: tuple[Path, Path, int, str, int]) -> Path:
-    """Train one member in a process of its own, on one thread."""
+    """Train one member in a process of its own."""
     data, out, member, device, seed = job
     logging.basicConfig(level=logging.INFO, format=f"member {member}: %(message)s")
-    torch.set_num_threads(1)
     return fit_member(out, training_table(data, out), Recipe(), member, seed, device)
 
 
@@ -173,13 +173,13 @@ def fit_all(request: TrainRequest, device: str) -> list[Path]:
     """Train every member, then the decoder that draws fluid on each; return their state dicts."""
     stored_table(request.data, request.out)
     jobs = [(request.data, request.out, member, device, request.seed) for member in range(N_MEMBERS)]
-    if device == "cpu":
-        with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-            members = list(pool.map(_fit_alone, jobs))
-    else:
-        members = [_fit_alone(job) for job in jobs]
+    members = side_by_side(_fit_alone, jobs, device)
     table = training_table(request.data, request.out)
-    return [add_decoder(state, table, request.data, request.seed + index) for index, state in enumerate(members)]
+    place = torch.device(device)
+    return [
+        add_decoder(state, table, request.data, Place(place, request.seed + index))
+        for index, state in enumerate(members)
+    ]
 
 
 def calibration_data(data: Path, plugin: Plugin, device: str) -> CalibrationData:
@@ -213,11 +213,11 @@ def calibrate_staged(request: TrainRequest, staged: Path, device: str) -> None:
     (staged / plugin.manifest.calibration.file).write_text(calibration.model_dump_json(), encoding="utf-8")
 
 
-def refer_staged(request: TrainRequest, staged: Path, members: list[Path]) -> None:
+def refer_staged(request: TrainRequest, staged: Path, members: list[Path], device: str) -> None:
     """Write the reference ranges of the measurements, and the Dice of fluid on patients left out."""
     table = training_table(request.data, request.out)
     ensemble = load_members(load_plugin(staged), torch.device("cpu"))
-    found = cross_validate(members, table, request.data, request.seed)
+    found = cross_validate(members, table, request.data, Place(torch.device(device), request.seed))
     fluid = {
         "dice_mean_over_patients": float(found["pooled"].mean()),
         "dice_lowest_patient": float(found["pooled"].min()),
@@ -238,7 +238,7 @@ def train(request: TrainRequest) -> Path:
     members = fit_all(request, device)
     staged = stage_plugin(PLUGIN_FOLDER, members, request.out / "plugin")
     calibrate_staged(request, staged, device)
-    refer_staged(request, staged, members)
+    refer_staged(request, staged, members, device)
     if request.install:
         install_plugin(staged, PLUGIN_FOLDER)
     return staged

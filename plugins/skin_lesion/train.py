@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +32,7 @@ from whycad.training.augment import AugmentConfig, augment_batch
 from whycad.training.calibrate import CalibrationData, fit_calibration, run_members
 from whycad.training.fit import FitConfig, fit
 from whycad.training.package import install_plugin, stage_plugin
+from whycad.training.parallel import side_by_side
 from whycad.training.request import TrainRequest
 from whycad.uncertainty.calibration import CalibrationSource
 
@@ -111,13 +110,6 @@ class Recipe:
         return self.sizes[0] if epoch < self.switch_epoch else self.sizes[-1]
 
 
-def normalise(images: Tensor) -> Tensor:
-    """Normalise images ``(n, 3, H, W)`` in 0..1 by the fixed channel means and deviations."""
-    mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1)
-    std = torch.tensor(STD, device=images.device).view(1, 3, 1, 1)
-    return (images - mean) / std
-
-
 def sampling_weights(labels: NDArray[np.int64], power: float) -> NDArray[np.float64]:
     """Weigh rows by class frequency to the minus ``power``: 0 leaves the prior, 1 balances it."""
     counts = np.bincount(labels, minlength=len(LABELS)).astype(np.float64)
@@ -128,26 +120,28 @@ class LesionLoss:
     """Cross-entropy of the class plus binary cross-entropy of the outline where one is known."""
 
     def __init__(self, table: LesionTable, recipe: Recipe, device: torch.device) -> None:
-        self.images = torch.from_numpy(table.images)
-        self.masks = torch.from_numpy(table.masks)
-        self.has_mask = torch.from_numpy(table.has_mask)
-        self.labels = torch.from_numpy(table.labels)
+        self.images = torch.from_numpy(table.images).to(device)
+        self.masks = torch.from_numpy(table.masks).to(device)
+        self.has_mask = torch.from_numpy(table.has_mask).to(device)
+        self.labels = torch.from_numpy(table.labels).to(device)
+        self.mean, self.std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
         self.recipe = recipe
         self.device = device
+        self.capturable = recipe.switch_epoch == 0
 
     def __call__(self, model: nn.Module, rows: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
         """Return the loss of one augmented batch."""
         assert isinstance(model, LesionNet)
-        images = self.images[rows].to(self.device).permute(0, 3, 1, 2).float() / 255
-        masks = self.masks[rows].to(self.device)[:, None].float()
+        images = self.images[rows].permute(0, 3, 1, 2).float() / 255
+        masks = self.masks[rows][:, None].float()
         with torch.autocast(self.device.type, enabled=False):
             images, masks = augment_batch(images, masks, self.recipe.size_at(epoch), self.recipe.augment, generator)
-            images = normalise(images).contiguous(memory_format=torch.channels_last)
+            images = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         logits, outline = model.forward_with_outline(images)
-        labels = self.labels[rows].to(self.device)
+        labels = self.labels[rows]
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=LABEL_SMOOTHING)
         targets = F.interpolate(masks, size=outline.shape[-2:], mode="area")
-        known = self.has_mask[rows].to(self.device).float().view(-1, 1, 1, 1)
+        known = self.has_mask[rows].float().view(-1, 1, 1, 1)
         bce = F.binary_cross_entropy_with_logits(outline.float(), targets, reduction="none")
         per_pixel = (bce * known).sum() / (known.sum() * targets[0].numel()).clamp_min(1)
         return loss + self.recipe.outline_weight * per_pixel
@@ -184,25 +178,20 @@ def _start(net: NetConfig, state: Path | None) -> LesionNet:
     """Build the network, with the weights of a snapshot where one is given."""
     model = LesionNet(net)
     if state is not None:
-        model.load_state_dict(torch.load(state, weights_only=True))
+        model.load_state_dict(torch.load(state, weights_only=True, map_location="cpu"))
     return model
 
 
 def _fit_run_alone(job: tuple[Path, Path, int, str, int]) -> list[Path]:
     """Train one run in a process of its own, on one thread: two such runs outpace one on two."""
     logging.basicConfig(level=logging.INFO, format=f"run {job[2]}: %(message)s")
-    torch.set_num_threads(1)
     return fit_run(*job)
 
 
 def fit_all(request: TrainRequest, device: str) -> list[Path]:
     """Train every run and return the members."""
     jobs = [(request.data, request.out, run, device, request.seed) for run in range(len(RUNS))]
-    if device == "cpu":
-        with ProcessPoolExecutor(len(RUNS), mp_context=get_context("spawn")) as pool:
-            runs = list(pool.map(_fit_run_alone, jobs))
-    else:
-        runs = [fit_run(*job) for job in jobs]
+    runs = side_by_side(_fit_run_alone, jobs, device)
     return [path for members in runs for path in members]
 
 

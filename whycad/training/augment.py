@@ -42,7 +42,7 @@ class AugmentConfig:
 
 
 def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(n, generator=generator) * (high - low) + low
+    return torch.rand(n, generator=generator, device=generator.device) * (high - low) + low
 
 
 def random_affine(n: int, height: int, width: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
@@ -55,11 +55,11 @@ def random_affine(n: int, height: int, width: int, config: AugmentConfig, genera
     angle = _uniform(n, -limit, limit, generator)
     zoom = torch.exp(_uniform(n, math.log(config.scale[0]), math.log(config.scale[1]), generator))
     stretch = torch.exp(_uniform(n, -math.log(config.aspect), math.log(config.aspect), generator) / 2)
-    flip = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
+    flip = torch.where(torch.rand(n, generator=generator, device=generator.device) < 0.5, -1.0, 1.0)
     cos, sin = torch.cos(angle), torch.sin(angle)
     ratio = height / width
     x_scale, y_scale = flip * stretch / zoom, 1 / (stretch * zoom)
-    theta = torch.zeros(n, 2, 3)
+    theta = torch.zeros(n, 2, 3, device=generator.device)
     theta[:, 0, 0], theta[:, 0, 1] = cos * x_scale, -sin * ratio * y_scale
     theta[:, 1, 0], theta[:, 1, 1] = sin / ratio * x_scale, cos * y_scale
     theta[:, :, 2] = torch.stack([_uniform(n, -config.shift, config.shift, generator) for _ in range(2)], dim=1)
@@ -71,7 +71,7 @@ def jitter_colour(images: Tensor, config: AugmentConfig, generator: torch.Genera
     n = len(images)
 
     def gain(width: float, channels: int = 1) -> Tensor:
-        return torch.exp(_uniform(n * channels, -width, width, generator)).view(n, channels, 1, 1).to(images)
+        return torch.exp(_uniform(n * channels, -width, width, generator)).view(n, channels, 1, 1)
 
     grey = images.mean(dim=1, keepdim=True)
     images = grey + (images - grey) * gain(config.saturation)
@@ -84,12 +84,12 @@ def cut_out(images: Tensor, probability: float, generator: torch.Generator) -> T
     """Blank one square in some of the images ``(n, C, H, W)`` with that image's mean colour."""
     n, _, height, width = images.shape
     side = _uniform(n, 0.20, 0.45, generator) * min(height, width)
-    side = side * (torch.rand(n, generator=generator) < probability)
+    side = side * (torch.rand(n, generator=generator, device=generator.device) < probability)
     cy, cx = _uniform(n, 0, height, generator), _uniform(n, 0, width, generator)
-    ys, xs = torch.arange(height), torch.arange(width)
+    ys, xs = torch.arange(height, device=images.device), torch.arange(width, device=images.device)
     rows = (ys[None] - cy[:, None]).abs() < side[:, None] / 2
     columns = (xs[None] - cx[:, None]).abs() < side[:, None] / 2
-    hole = (rows[:, None, :, None] & columns[:, None, None, :]).to(images.device)
+    hole = rows[:, None, :, None] & columns[:, None, None, :]
     return torch.where(hole, images.mean(dim=(2, 3), keepdim=True), images)
 
 
@@ -111,7 +111,7 @@ def augment_batch(
         Output height and width.
     config : AugmentConfig
     generator : torch.Generator
-        On the CPU, so that CPU and CUDA runs draw the same changes.
+        On the images' device; runs on different devices draw different changes.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def augment_batch(
         Images ``(n, 3, *size)`` and masks ``(n, 1, size[0] // 4, size[1] // 4)``.
     """
     n, _, height, width = images.shape
-    theta = random_affine(n, height, width, config, generator).to(images.device)
+    theta = random_affine(n, height, width, config, generator)
     grid = F.affine_grid(theta, [n, 3, *size], align_corners=False)
     warped = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
     coarse = F.affine_grid(theta, [n, 1, size[0] // 4, size[1] // 4], align_corners=False)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whycad.errors import TrainingError
+from whycad.training.steps import CapturedStep, EagerStep, StepLoss
 
 logger = logging.getLogger(__name__)
 
@@ -48,14 +48,6 @@ class FitConfig:
     warmup_epochs: float = 1.0
     ema_decay: float = 0.998
     seed: int = 0
-
-
-class StepLoss(Protocol):
-    """Computes the loss of one batch of rows; the plugin's own."""
-
-    def __call__(self, model: nn.Module, rows: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
-        """Return the scalar loss of the samples ``rows`` (int64, n)."""
-        ...
 
 
 def learning_rate_at(step: int, n_steps: int, warmup: int, peak: float) -> float:
@@ -98,17 +90,28 @@ class _State:
         payload = torch.load(path, weights_only=True, map_location="cpu")
         self.model.load_state_dict(payload["model"])
         self.average.load_state_dict(payload["average"])
+        # A run may be resumed on another device: how the optimizer works there is not stored.
+        own = [{name: group[name] for name in ("lr", "fused", "capturable")} for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(payload["optimizer"])
+        for group, settings in zip(self.optimizer.param_groups, own, strict=True):
+            group.update(settings)
         self.epoch = int(payload["epoch"])
 
 
-@torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move ``average`` towards ``model`` by ``1 - decay``, buffers included."""
-    for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if mean.dtype.is_floating_point:
-            mean.lerp_(value, 1 - decay)
-        else:
+class Averaging:
+    """Moves ``average`` towards ``model``, buffers included; both keep their tensors."""
+
+    def __init__(self, average: nn.Module, model: nn.Module) -> None:
+        pairs = list(zip(average.state_dict().values(), model.state_dict().values(), strict=True))
+        moving = [pair for pair in pairs if pair[0].dtype.is_floating_point]
+        self.means, self.values = [mean for mean, _ in moving], [value for _, value in moving]
+        self.counters = [pair for pair in pairs if not pair[0].dtype.is_floating_point]
+
+    @torch.no_grad()
+    def update(self, decay: float) -> None:
+        """Move by ``1 - decay``; counters are copied."""
+        torch._foreach_lerp_(self.means, self.values, 1 - decay)
+        for mean, value in self.counters:
             mean.copy_(value)
 
 
@@ -161,14 +164,16 @@ def fit(
     _check_same_run(folder, config)
     torch.manual_seed(config.seed)
     model = build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    state = _State(model, copy.deepcopy(model), optimizer)
+    state = _State(model, copy.deepcopy(model), _optimizer(model, config, device))
     if (folder / "state.pt").exists():
         state.load(folder / "state.pt")
+    captured = device.type == "cuda" and getattr(step_loss, "capturable", False)
+    make = CapturedStep if captured else EagerStep
+    step = make(model, state.optimizer, step_loss, torch.Generator(device))
     first = 0
     for length, member in zip(config.cycles, _member_paths(folder, config), strict=True):
         for epoch in range(max(first, state.epoch), first + length):
-            _train_epoch(state, step_loss, weights, config, (first, length, epoch), device)
+            _train_epoch(state, step, weights, config, (first, length, epoch))
             if epoch == first + length - 1:
                 torch.save(state.average.state_dict(), member)
             state.save(folder / "state.pt")
@@ -176,35 +181,35 @@ def fit(
     return _member_paths(folder, config)
 
 
+def _optimizer(model: nn.Module, config: FitConfig, device: torch.device) -> torch.optim.AdamW:
+    cuda = device.type == "cuda"
+    rate = torch.tensor(config.learning_rate, device=device) if cuda else config.learning_rate
+    return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=config.weight_decay, fused=cuda, capturable=cuda)
+
+
 def _train_epoch(
     state: _State,
-    step_loss: StepLoss,
+    step: EagerStep,
     weights: NDArray[np.float64],
     config: FitConfig,
     place: tuple[int, int, int],
-    device: torch.device,
 ) -> None:
     """Train one epoch; ``place`` is the cycle's first epoch, its length, and this epoch."""
     first, length, epoch = place
     per_epoch = len(weights) // config.batch_size
     warmup = max(1, round(config.warmup_epochs * per_epoch))
-    generator = torch.Generator().manual_seed(config.seed * 10_007 + epoch)
-    torch.manual_seed(config.seed * 10_007 + epoch)
+    device, seed = step.generator.device, config.seed * 10_007 + epoch
+    step.generator.manual_seed(seed)
+    torch.manual_seed(seed)
     state.model.train()
-    started, total = time.monotonic(), 0.0
-    for index, rows in enumerate(draw_rows(weights, config.batch_size, config.seed * 10_007 + epoch)):
-        step = (epoch - first) * per_epoch + index
-        rate = learning_rate_at(step, length * per_epoch, warmup, config.learning_rate)
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            loss = step_loss(state.model, rows, epoch, generator)
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(state.model.parameters(), 5.0)
-        state.optimizer.step()
-        update_average(state.average, state.model, min(config.ema_decay, (1 + step) / (10 + step)))
-        total += float(loss.detach())
+    averaging = Averaging(state.average, state.model)
+    started, total = time.monotonic(), torch.zeros((), device=device)
+    for index, rows in enumerate(draw_rows(weights, config.batch_size, seed)):
+        taken = (epoch - first) * per_epoch + index
+        step.set_rate(learning_rate_at(taken, length * per_epoch, warmup, config.learning_rate))
+        total += step(rows.to(device), epoch)
+        averaging.update(min(config.ema_decay, (1 + taken) / (10 + taken)))
     state.epoch = epoch + 1
+    mean_loss = float(total) / max(1, per_epoch)
     seconds = time.monotonic() - started
-    logger.info("epoch %d: loss %.4f, %.0f images/s", epoch, total / per_epoch, len(weights) / seconds)
+    logger.info("epoch %d: loss %.4f, %.0f images/s", epoch, mean_loss, len(weights) / seconds)

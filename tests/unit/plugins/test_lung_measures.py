@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from plugins.lung_nodule.grid import LUNG_HU, SENTINEL, scale_hu
-from plugins.lung_nodule.measures import CENTRE, LIMIT, NAMES, SCALE, measures, raw_measures
+from plugins.lung_nodule.measures import CENTRE, LIMIT, NAMES, SCALE, Measures, raw_measures
 
 LUNG = float(scale_hu(np.array(LUNG_HU, np.float32)))
 
@@ -89,7 +89,7 @@ def test_empty_and_full_outlines_give_finite_numbers_and_slopes(fill):
     planes[:, 20:70] = LUNG
     planes.requires_grad_()
     mask = torch.full((2, 96, 96), fill, requires_grad=True)
-    found = measures(planes, mask)
+    found = Measures()(planes, mask)
     assert torch.isfinite(found).all()
     assert found.abs().max() <= LIMIT
     found.sum().backward()

@@ -116,7 +116,7 @@ def made_slices(n=10):
 
 
 def loss_of(recipe):
-    return NoduleLoss(made_table(), made_slices(), recipe)
+    return NoduleLoss(made_table(), made_slices(), recipe, torch.device("cpu"))
 
 
 def generator(seed=0):

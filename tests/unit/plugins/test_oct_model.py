@@ -8,7 +8,7 @@ from plugins.retinal_oct.align import INPUT_SHAPE
 from plugins.retinal_oct.anomalies import PAINTERS, Scene, paint
 from plugins.retinal_oct.augment import ScanChanges, augment_scans, random_grid
 from plugins.retinal_oct.data import CALIBRATION_FOLD, LABELS, FluidTable, ScanTable, groups_of, training_rows
-from plugins.retinal_oct.fluid import FluidBatches, FluidRecipe, fit_decoder
+from plugins.retinal_oct.fluid import FluidBatches, FluidRecipe, Place, fit_decoder
 from plugins.retinal_oct.model import ScanNet, two_logits
 from plugins.retinal_oct.phantom_scan import ScanOptions, render_scan
 from plugins.retinal_oct.preprocess import level
@@ -154,7 +154,7 @@ def test_the_fluid_decoder_changes_nothing_but_itself(table):
     masks = np.zeros((6, *INPUT_SHAPE), np.float32)
     masks[:, 55:62, 90:110] = 1
     real = FluidTable(table.images.astype(np.float32), masks, np.array(["a"] * 6))
-    fit_decoder(model, FluidBatches(real, table, FluidRecipe(steps=3), 0))
+    fit_decoder(model, FluidBatches(real, table, FluidRecipe(steps=3), Place(torch.device("cpu"), 0)))
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]) != name.startswith("fluid.")
 

@@ -94,3 +94,34 @@ def test_rotation_keeps_shapes_of_an_oblong_image():
     for matrix in theta[:, :, :2]:
         rigid = pixels @ matrix @ np.linalg.inv(pixels)
         np.testing.assert_allclose(rigid @ rigid.T, np.eye(2), atol=1e-5)
+
+
+def test_a_run_of_a_gpu_goes_on_here(tmp_path):
+    fit(build, step_loss, np.ones(64), tmp_path, FitConfig(cycles=(1,), batch_size=16, seed=3), CPU)
+    stored = torch.load(tmp_path / "state.pt", weights_only=True)
+    stored["optimizer"]["param_groups"][0] |= {"lr": torch.tensor(0.1), "fused": True, "capturable": True}
+    torch.save(stored, tmp_path / "state.pt")
+    states = fit(build, step_loss, np.ones(64), tmp_path, FitConfig(cycles=(1, 1), batch_size=16, seed=3), CPU)
+    assert all(path.is_file() for path in states)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_captured_steps_end_where_eager_ones_do(tmp_path):
+    cuda = torch.device("cuda")
+    x, y = X.to(cuda), Y.to(cuda)
+
+    def loss(model, rows, epoch, generator):
+        noise = torch.randn(len(rows), 4, generator=generator, device=cuda)
+        return nn.functional.cross_entropy(model(x[rows] + 0.1 * noise).float(), y[rows])
+
+    def captured(*arguments):
+        return loss(*arguments)
+
+    captured.capturable = True
+    ends = [
+        torch.load(fit(build, way, np.ones(64), tmp_path / name, CONFIG, cuda)[-1], weights_only=True)
+        for name, way in (("eager", loss), ("captured", captured))
+    ]
+    for name, value in ends[0].items():
+        torch.testing.assert_close(value, ends[1][name], rtol=1e-3, atol=1e-4)

@@ -64,15 +64,15 @@ def best_path(score: FloatArray, max_step: int, step_cost: float) -> NDArray[np.
     cost = (step_cost * np.abs(np.arange(-max_step, max_step + 1))).astype(np.float32)
     totals = np.full((n_columns, n_rows + 2 * max_step), -np.inf, np.float32)
     inner = totals[:, max_step : max_step + n_rows]
+    inner[:] = score.T
     # reached[column, step, row] is the total at row + step - max_step, a view that grows with the totals.
     reached = sliding_window_view(totals, n_rows, axis=1)
-    columns = np.ascontiguousarray(score.T, np.float32)
-    candidates, best = np.empty((width, n_rows), np.float32), np.empty(n_rows, np.float32)
-    inner[0] = columns[0]
-    for column in range(1, n_columns):
-        np.subtract(reached[column - 1], cost[:, None], out=candidates)
+    steps = np.repeat(cost[:, None], n_rows, axis=1)
+    candidates, best = np.empty_like(steps), np.empty(n_rows, np.float32)
+    for before, total in zip(reached[:-1], inner[1:], strict=True):
+        np.subtract(before, steps, out=candidates)
         np.maximum.reduce(candidates, axis=0, out=best)
-        np.add(columns[column], best, out=inner[column])
+        np.add(total, best, out=total)
     path = np.empty(n_columns, np.int64)
     row = path[-1] = int(inner[-1].argmax())
     # Only where the path goes is it asked again from where the best total came.

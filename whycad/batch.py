@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from whycad.admission import admit
 from whycad.errors import WhyCadError
 from whycad.hooks import Hooks
 from whycad.reading import evidence_of, mean_outputs
@@ -123,13 +124,14 @@ def _prepare(
         reading = read_by_slices(study, ensemble, request, Hooks())
         return Outcome(reading.prediction, evidence_of(reading, ensemble, Hooks()) if options.evidence else Evidence())
     problems = input_problems(study, plugin.manifest)
-    if not problems:
-        check_region(study, region)
-        plugin.require_region(region)
-        problems = plugin.gate(study, region)
     if problems:
         return Outcome(no_score(plugin.manifest, problems, options.coverage))
-    return _Ready(study, plugin.preprocess(study, region))
+    check_region(study, region)
+    plugin.require_region(region)
+    admission = admit(plugin, study, region)
+    if admission.inputs is None:
+        return Outcome(no_score(plugin.manifest, admission.refused, options.coverage))
+    return _Ready(study, admission.inputs)
 
 
 def _predict_ready(

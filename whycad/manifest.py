@@ -84,9 +84,9 @@ class Code(_Section):
     ``evidence(study, inputs, outputs) -> Evidence`` measures; ``read_row(pack, row) -> (Study,
     Region | None)`` reads a pack where the plain reading is not enough; ``gate(study, region) ->
     tuple of str`` says in plain words why an image cannot be scored; ``strange(batch) -> (n,)``
-    scores how strange inputs are. ``whycad.plugin.Plugin`` has the details. ``gate`` and
-    ``preprocess`` are called with the same ``Study`` object, which hashes by identity: what both
-    need may be kept in a small ``functools.lru_cache``.
+    scores how strange inputs are; ``survey(study, region)`` looks once at what ``gate`` and
+    ``preprocess`` both need, and where it is named both get what it returned as a third argument.
+    ``whycad.plugin.Plugin`` has the details.
     """
 
     build_model: CodeReference
@@ -96,6 +96,7 @@ class Code(_Section):
     train: CodeReference | None = None
     read_row: CodeReference | None = None
     gate: CodeReference | None = None
+    survey: CodeReference | None = None
     strange: CodeReference | None = None
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from whycad.admission import Survey
 from whycad.errors import GeometryError, PluginError, WhyCadError
 from whycad.manifest import Manifest, load_manifest
 from whycad.phantom import PhantomCase
@@ -107,7 +108,28 @@ class Plugin:
             raise PluginError(f"{self.label}: build_model returned {kind_of(model)}, not a torch.nn.Module")
         return model
 
-    def preprocess(self, study: Study, region: Region | None = None) -> ModelInput:
+    def survey(self, study: Study, region: Region | None = None) -> Survey:
+        """Let the plugin look once at what both its gate and its preprocessing need.
+
+        Returns
+        -------
+        Survey
+            To be handed to ``gate`` and ``preprocess`` of the same study and region, and let go with
+            them; empty where the plugin has no such function.
+
+        Raises
+        ------
+        PluginError
+            When the code raises.
+        """
+        reference = self.manifest.code.survey
+        if reference is None:
+            return Survey()
+        function = self.resolve(reference)
+        with contained(self, "survey"):
+            return Survey((function(study, region),))
+
+    def preprocess(self, study: Study, region: Region | None = None, survey: Survey | None = None) -> ModelInput:
         """Turn a study into the network's input, and check what the plugin made of it.
 
         Parameters
@@ -115,6 +137,8 @@ class Plugin:
         study : Study
         region : Region or None
             What the reader points at, in source pixels.
+        survey : Survey or None
+            Of this study and region; None makes one.
 
         Returns
         -------
@@ -130,9 +154,10 @@ class Plugin:
             When the code raises or breaks what the manifest declares.
         """
         self.require_region(region)
+        survey = survey or self.survey(study, region)
         function = self.resolve(self.manifest.code.preprocess)
         with contained(self, "preprocess"):
-            inputs = function(study, region)
+            inputs = function(study, region, *survey.found)
         check_model_input(self, inputs, study)
         return inputs  # type: ignore[no-any-return]  # checked above
 
@@ -150,8 +175,15 @@ class Plugin:
                 remedy=f"click the {name}, or draw a box around it",
             )
 
-    def gate(self, study: Study, region: Region | None = None) -> tuple[str, ...]:
+    def gate(self, study: Study, region: Region | None = None, survey: Survey | None = None) -> tuple[str, ...]:
         """Return the task's own reasons why a study cannot be scored; empty where it has none.
+
+        Parameters
+        ----------
+        study : Study
+        region : Region or None
+        survey : Survey or None
+            Of this study and region; None makes one.
 
         Raises
         ------
@@ -161,9 +193,10 @@ class Plugin:
         reference = self.manifest.code.gate
         if reference is None:
             return ()
+        survey = survey or self.survey(study, region)
         function = self.resolve(reference)
         with contained(self, "gate"):
-            reasons = function(study, region)
+            reasons = function(study, region, *survey.found)
         return check_reasons(self, reasons)
 
     def evidence(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from whycad.admission import admit
 from whycad.hooks import Hooks
 from whycad.plugin_checks import model_grid
 from whycad.scoring import calibration_of, check_region, input_problems, no_score, score_inputs
@@ -73,16 +74,15 @@ def read_whole(study: Study, ensemble: Ensemble, request: AnalysisRequest, hooks
         return Reading(study, None, no_score(manifest, problems, request.coverage))
     check_region(study, request.region)
     plugin.require_region(request.region)
-    refused = plugin.gate(study, request.region)
-    if refused and not study.simulated:
-        return Reading(study, None, no_score(manifest, refused, request.coverage))
-    inputs = plugin.preprocess(study, request.region)
+    admission = admit(plugin, study, request.region, anyway=study.simulated)
+    if admission.inputs is None:
+        return Reading(study, None, no_score(manifest, admission.refused, request.coverage))
     hooks.check()
     hooks.progress(Progress("predict", 0.05, "Running the members"))
     calibration = calibration_of(plugin)
-    found = score_inputs([inputs], ensemble, calibration, hooks.cancelled)
+    found = score_inputs([admission.inputs], ensemble, calibration, hooks.cancelled)
     prediction = predictions_from(found, manifest, calibration, request.coverage)[0]
-    return demonstrated(Reading(study, inputs, prediction), refused)
+    return demonstrated(Reading(study, admission.inputs, prediction), admission.refused)
 
 
 def demonstrated(reading: Reading, refused: tuple[str, ...]) -> Reading:

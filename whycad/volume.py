@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from whycad.admission import Admission, admit
 from whycad.hooks import Hooks
 from whycad.manifest import Manifest
 from whycad.reading import Reading, demonstrated
@@ -152,11 +153,11 @@ def _prepared(
     for index in chunk:
         image = slice_study(study, index)
         shared = input_problems(image, ensemble.plugin.manifest)
-        reasons = shared or ensemble.plugin.gate(image, None)
-        if reasons:
-            refused[index] = reasons
-        if not reasons or (study.simulated and not shared):
-            inputs[index] = ensemble.plugin.preprocess(image, None)
+        found = Admission(shared, None) if shared else admit(ensemble.plugin, image, None, anyway=study.simulated)
+        if found.refused:
+            refused[index] = found.refused
+        if found.inputs is not None:
+            inputs[index] = found.inputs
     return inputs
 
 

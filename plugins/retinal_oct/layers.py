@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -59,22 +60,25 @@ def best_path(score: FloatArray, max_step: int, step_cost: float) -> NDArray[np.
         Per row of a step.
     """
     n_rows, n_columns = score.shape
-    offsets = np.arange(-max_step, max_step + 1)
-    window = np.arange(n_rows)[:, None] + np.arange(2 * max_step + 1)
-    cost = (step_cost * np.abs(offsets)).astype(np.float32)
-    came_from = np.zeros((n_columns, n_rows), np.int64)
-    padded = np.full(n_rows + 2 * max_step, -np.inf, np.float32)
-    best = score[:, 0].astype(np.float32)
-    for column in range(1, n_columns):
-        padded[max_step:-max_step] = best
-        candidates = padded[window] - cost
-        choice = candidates.argmax(axis=1)
-        came_from[column] = choice - max_step
-        best = score[:, column] + candidates[np.arange(n_rows), choice]
+    width = 2 * max_step + 1
+    cost = (step_cost * np.abs(np.arange(-max_step, max_step + 1))).astype(np.float32)
+    totals = np.full((n_columns, n_rows + 2 * max_step), -np.inf, np.float32)
+    inner = totals[:, max_step : max_step + n_rows]
+    inner[:] = score.T
+    # reached[column, step, row] is the total at row + step - max_step, a view that grows with the totals.
+    reached = sliding_window_view(totals, n_rows, axis=1)
+    steps = np.repeat(cost[:, None], n_rows, axis=1)
+    candidates, best = np.empty_like(steps), np.empty(n_rows, np.float32)
+    for before, total in zip(reached[:-1], inner[1:], strict=True):
+        np.subtract(before, steps, out=candidates)
+        np.maximum.reduce(candidates, axis=0, out=best)
+        np.add(total, best, out=total)
     path = np.empty(n_columns, np.int64)
-    path[-1] = int(best.argmax())
-    for column in range(n_columns - 1, 0, -1):
-        path[column - 1] = path[column] + came_from[column, path[column]]
+    row = path[-1] = int(inner[-1].argmax())
+    # Only where the path goes is it asked again from where the best total came.
+    for column in range(n_columns - 2, -1, -1):
+        row += int((totals[column, row : row + width] - cost).argmax()) - max_step
+        path[column] = row
     return path
 
 

@@ -13,11 +13,10 @@ from plugins.retinal_oct.align import (
     sample_levelled,
     scale_greys,
 )
-from plugins.retinal_oct.field import take_field
-from plugins.retinal_oct.gate import layout_problems, measure_layout
-from plugins.retinal_oct.greys import unit_greys
-from plugins.retinal_oct.layers import Borders, find_borders
+from plugins.retinal_oct.gate import layout_problems
+from plugins.retinal_oct.layers import Borders
 from plugins.retinal_oct.model import MEAN, STD
+from plugins.retinal_oct.survey import ScanSurvey, survey, survey_scan
 from whycad.errors import PredictionError
 from whycad.imaging.geometry import resize_geometry, sample_to_model
 from whycad.types import FloatArray, Geometry, ModelInput, Region, Study
@@ -35,10 +34,14 @@ def level(pixels: FloatArray) -> tuple[FloatArray, Geometry, Borders]:
         Grey values 0..1.2, the map to the source, and the retina's borders on the new grid. Where
         no retina is found the whole image is resized, and the borders are its edges.
     """
-    field = take_field(pixels)
-    borders = find_borders(field.pixels, field.valid)
-    if layout_problems(measure_layout(field, borders)):
-        return _whole(pixels)
+    return level_found(survey_scan(pixels))
+
+
+def level_found(found: ScanSurvey) -> tuple[FloatArray, Geometry, Borders]:
+    """Level a scan that was surveyed; returns what ``level`` does."""
+    if layout_problems(found.layout):
+        return _whole(found.pixels)
+    field, borders = found.field, found.borders
     geometry = level_geometry(field, borders)
     matrix = field_matrix(field, geometry)
     seen = ndimage.gaussian_filter(field.pixels, COMMON_BLUR).clip(0, None)
@@ -53,7 +56,7 @@ def _whole(pixels: FloatArray) -> tuple[FloatArray, Geometry, Borders]:
     return sample_to_model(pixels, geometry)[0], geometry, Borders(edge, edge + INPUT_SHAPE[0] - 1)
 
 
-def preprocess(study: Study, region: Region | None) -> ModelInput:
+def preprocess(study: Study, region: Region | None, found: ScanSurvey | None = None) -> ModelInput:
     """Level the retina, resample to 112 x 192 px and scale the greys by the retina itself.
 
     Parameters
@@ -62,6 +65,8 @@ def preprocess(study: Study, region: Region | None) -> ModelInput:
         One grey B-scan.
     region : Region or None
         Ignored: the whole scan is read.
+    found : ScanSurvey or None
+        The study's survey; made here where there is none.
 
     Returns
     -------
@@ -73,8 +78,9 @@ def preprocess(study: Study, region: Region | None) -> ModelInput:
     PredictionError
         When the image is in colour or not a single B-scan.
     """
-    if study.is_colour or study.pixels.ndim != 2:
+    found = found or survey(study, region)
+    if found is None:
         raise PredictionError("task 'retinal_oct' reads one grey B-scan at a time")
-    image, geometry, _ = level(unit_greys(study))
+    image, geometry, _ = level_found(found)
     normalised = np.asarray((image - MEAN) / STD, np.float32)
     return ModelInput(normalised[None], geometry, -MEAN / STD)

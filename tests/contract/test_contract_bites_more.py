@@ -11,6 +11,7 @@ import torch
 from whycad.plugin import Plugin, load_plugin
 from whycad.testing.contract import CHECKS, run_check, run_checks
 from whycad.testing.plugins import TinyPlugin, write_plugin
+from whycad.testing.surveyed import SURVEYED
 from whycad.testing.volume_plugins import PATCHES, SLICES
 
 CARD = "---\nid: {id}\nversion: 0.1.0\n---\n# Tiny\n"
@@ -51,11 +52,12 @@ def build_model():
 CODE = "".join(f'{name} = "extras:{name}"\n' for name in ("gate", "evidence", "read_row", "strange"))
 EXTRA = TinyPlugin(model=EVIDENCE_MODEL, files={"extras.py": EXTRAS}, code=CODE)
 SLICE_CODE = replace(SLICES, files={"extras.py": EXTRAS}, code='gate = "extras:gate"\n')
-SPECS = {"tiny": EXTRA, "slices": SLICE_CODE, "patches": PATCHES}
+SPECS = {"tiny": EXTRA, "slices": SLICE_CODE, "patches": PATCHES, "surveyed": SURVEYED}
 SKIPPED = {
-    "tiny": {"slices", "single_image", "phantom"},
-    "slices": {"evidence", "row_reader", "strange", "single_image", "phantom"},
-    "patches": {"gate", "evidence", "row_reader", "strange", "slices", "phantom"},
+    "tiny": {"survey", "slices", "single_image", "phantom"},
+    "slices": {"survey", "evidence", "row_reader", "strange", "single_image", "phantom"},
+    "patches": {"gate", "survey", "evidence", "row_reader", "strange", "slices", "phantom"},
+    "surveyed": {"evidence", "row_reader", "strange", "single_image", "phantom"},
 }
 
 
@@ -112,6 +114,36 @@ BREAKS = {
         "tiny", "gate", "extras.py", "    return () if", "    study.pixels[0, 0] = 0\n    return () if", "in place"
     ),
     "gate with markup": Break("tiny", "gate", "extras.py", "0.7 else", '0.0 else ("<b>bright</b>",) or', "plain text"),
+    "survey raises": Break(
+        "surveyed", "survey", "extras.py", "    return np.array", "    1 / 0\n    return np.array", "ZeroDivision"
+    ),
+    "survey in place": Break(
+        "surveyed",
+        "survey",
+        "extras.py",
+        "    return np.array",
+        "    study.pixels[0, 0] = 0\n    return np.array",
+        "in place",
+    ),
+    "survey changed by the gate": Break(
+        "surveyed", "survey", "extras.py", "    return () if", "    found *= 0.5\n    return () if", "another input"
+    ),
+    "survey used up by the preprocessing": Break(
+        "surveyed",
+        "survey",
+        "preprocess.py",
+        "    height, width",
+        "    found[:] = 0\n    height, width",
+        "gate says",
+    ),
+    "survey in a buffer": Break(
+        "surveyed",
+        "survey",
+        "extras.py",
+        "survey(study, region):\n",
+        "survey(study, region, kept=np.zeros(2)):\n    kept[:] = np.median(study.pixels), 1\n    return kept\n",
+        "another input",
+    ),
     "evidence raises": Break("tiny", "evidence", "extras.py", 'outputs["size"]', 'outputs["mass"]', "KeyError"),
     "evidence of the batch": Break(
         "tiny",

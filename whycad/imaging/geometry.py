@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -85,9 +86,7 @@ def sample_to_model(image: FloatArray, geometry: Geometry, *, padding: Padding =
     result = np.asarray(image, dtype=np.float32).reshape(*image.shape[:d], -1)
     for axis in range(d):
         step, start = float(geometry.to_source[axis, axis]), float(geometry.to_source[axis, d])
-        centres = _axis_centres(start, step, geometry.model_shape[axis])
-        low, high = _padded_extent(centres, step, image.shape[axis])
-        weights = _triangle_weights(centres, abs(step), image.shape[axis], (low, high), padding)
+        weights = _axis_weights((start, step), geometry.model_shape[axis], image.shape[axis], padding)
         result = _apply_along(weights, result, axis)
     return np.ascontiguousarray(np.moveaxis(result, -1, 0), dtype=np.float32)
 
@@ -218,6 +217,15 @@ def _padded_extent(centres: NDArray[np.float64], step: float, n: int) -> tuple[i
     """First and one-past-last source pixel that the field of view touches, at least the image's own."""
     edges = (centres[0] - 0.5 * step + 0.5, centres[-1] + 0.5 * step + 0.5)
     return min(0, math.floor(min(edges) + 1e-9)), max(n, math.ceil(max(edges) - 1e-9))
+
+
+@lru_cache(maxsize=32)  # the slices of a volume all have the same
+def _axis_weights(line: tuple[float, float], n_model: int, n_source: int, padding: Padding) -> sparse.csr_array:
+    """Weights that resample one axis; model pixel i lies at ``start + step * i``. Not to be changed in place."""
+    start, step = line
+    centres = _axis_centres(start, step, n_model)
+    extent = _padded_extent(centres, step, n_source)
+    return _triangle_weights(centres, abs(step), n_source, extent, padding)
 
 
 def _triangle_weights(

@@ -1,4 +1,4 @@
-"""What a plugin's optional functions must keep to: gate, evidence, row reader, strangeness, slices, single images."""
+"""What a plugin's optional functions must keep to: gate, survey, evidence, rows, strangeness, slices, single images."""
 
 from __future__ import annotations
 
@@ -47,6 +47,34 @@ def check_gate(plugin: Plugin) -> None:
         if first != second:
             raise PluginError(f"{plugin.label}: gate says something else about the same image")
         _check_words(plugin, "gate", first)
+
+
+def check_survey(plugin: Plugin) -> None:
+    """Check that one survey serves gate and preprocessing like one for each, twice, with another image in between.
+
+    Catches a survey that one of them changes for the other, and one that the next image overwrites.
+
+    Raises
+    ------
+    PluginError
+    """
+    if plugin.manifest.code.survey is None:
+        raise NotApplicable("plugin.toml names no survey")
+    for shape in probe_shapes(plugin.manifest.input):
+        region = region_for(plugin.manifest, shape)
+        study, other = (textured_study(plugin.manifest, shape, seed) for seed in (0, 1))
+        before = study.pixels.copy()
+        plugin.survey(study, region)
+        if not np.array_equal(before, study.pixels):
+            raise PluginError(f"{plugin.label}: survey changes the study's pixels in place")
+        reasons, inputs = plugin.gate(study, region), plugin.preprocess(study, region)
+        survey = plugin.survey(study, region)
+        plugin.survey(other, region)
+        for _ in range(2):
+            if plugin.gate(study, region, survey) != reasons:
+                raise PluginError(f"{plugin.label}: gate says something else with a shared survey")
+            if not _same_inputs(plugin.preprocess(study, region, survey), inputs):
+                raise PluginError(f"{plugin.label}: preprocess gives another input with a shared survey")
 
 
 def check_evidence(plugin: Plugin) -> None:
@@ -202,6 +230,12 @@ def _calibrated(plugin: Plugin) -> Ensemble:
 def _case(plugin: Plugin, shape: tuple[int, ...], seed: int) -> tuple[Study, ModelInput]:
     study = textured_study(plugin.manifest, shape, seed)
     return study, plugin.preprocess(study, region_for(plugin.manifest, shape))
+
+
+def _same_inputs(first: ModelInput, second: ModelInput) -> bool:
+    return np.array_equal(first.array, second.array) and np.array_equal(
+        first.geometry.to_source, second.geometry.to_source
+    )
 
 
 def _same(first: Evidence, second: Evidence) -> bool:

@@ -44,6 +44,7 @@ from whycad.testing.checks_more import (
     check_single_image,
     check_slices,
     check_strange,
+    check_survey,
 )
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "check_single_image",
     "check_slices",
     "check_strange",
+    "check_survey",
     "check_weights",
     "run_check",
     "run_checks",
@@ -113,6 +115,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             check_explain,
             check_phantom,
             check_gate,
+            check_survey,
             check_evidence,
             check_row_reader,
             check_strange,

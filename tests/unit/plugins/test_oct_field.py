@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
+from plugins.retinal_oct import field
 from plugins.retinal_oct.align import MAX_SLOPE, OUTER_ROW, robust_line, scale_greys
 from plugins.retinal_oct.field import FIELD_SHAPE, bar_height, fill_mask, take_field
 from plugins.retinal_oct.layers import Borders, best_path, find_borders
@@ -61,6 +63,46 @@ def test_a_white_corner_is_found_and_a_bright_retina_is_not(scan):
     assert not fill_mask(scan).any()
 
 
+def grainy(rng, shape, share):
+    """Return a picture with a share of it as bright as fill, often at its border, in steps of 1 / 255."""
+    image = ndimage.gaussian_filter(rng.normal(size=shape), rng.uniform(1, 12))
+    image = np.clip((image - np.quantile(image, 1 - share)) / np.ptp(image) + 0.9, 0, 1)
+    return (np.rint(255 * image**3) / 255).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_ruled_out_early_is_not_found_late(seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    image = grainy(rng, tuple(rng.integers(40, 200, 2)), rng.choice([0.002, 0.01, 0.1]))
+    quick = fill_mask(image)
+    monkeypatch.setattr(field, "_may_hold_fill", lambda *_: True)
+    assert np.array_equal(quick, fill_mask(image))
+
+
+@pytest.mark.parametrize("width", [1, 2, 49, 50, 51, 101, 500, 512])
+def test_counted_rows_are_lit_as_sorted_ones_are(width):
+    rng = np.random.default_rng(width)
+    image = (rng.random((400, width)) * rng.uniform(0.02, 0.05, (400, 1))).astype(np.float32)
+    lit = np.percentile(image, 98, axis=1) > field.BLACK
+    assert 0.1 < lit.mean() < 0.9
+    assert np.array_equal(field._lit_rows(image), lit)
+
+
+@pytest.mark.parametrize(("ends", "filled"), [(0, False), (5, False), (0, True), (5, True), (40, True)])
+def test_the_margins_of_fill_and_ends_are_those_of_their_union(ends, filled):
+    fill = np.zeros((60, 50), bool)
+    fill[10:14, 40:] = filled
+    both = fill.copy()
+    both[:ends], both[len(both) - ends :] = True, True
+    assert np.array_equal(field._near_fill(fill, ends, 4), ndimage.binary_dilation(both, iterations=4))
+
+
+def test_extents_count_lines_not_pixels():
+    labels = np.array([[1, 1, 0], [1, 0, 2], [0, 0, 2]])
+    assert field._largest_extent(labels, 3, axis=0)[1:].tolist() == [2, 1, 0]
+    assert field._largest_extent(labels, 3, axis=1)[1:].tolist() == [2, 2, 0]
+
+
 @pytest.mark.parametrize("change", ["letterbox", "large", "small", "corner", "dim"])
 def test_the_network_sees_the_same_whatever_the_source(scan, change):
     changed = {
@@ -77,14 +119,14 @@ def test_the_network_sees_the_same_whatever_the_source(scan, change):
 
 
 def test_a_white_corner_leaves_no_bright_pixel_behind(scan):
-    field = take_field(np.where(wedge(scan.shape, 0.3), np.float32(1), scan))
-    assert not field.valid[:10, :60].any()
-    assert np.abs(field.pixels[:10, :60]).max() < 1e-6
+    taken = take_field(np.where(wedge(scan.shape, 0.3), np.float32(1), scan))
+    assert not taken.valid[:10, :60].any()
+    assert np.abs(taken.pixels[:10, :60]).max() < 1e-6
 
 
 def test_the_field_says_where_it_lies(scan):
-    field = take_field(scan)
-    corner = field.geometry.points_to_source(np.array([[0.0, 0.0], [FIELD_SHAPE[0] - 1.0, FIELD_SHAPE[1] - 1.0]]))
+    taken = take_field(scan)
+    corner = taken.geometry.points_to_source(np.array([[0.0, 0.0], [FIELD_SHAPE[0] - 1.0, FIELD_SHAPE[1] - 1.0]]))
     assert corner[0] == pytest.approx((0, 0), abs=8)
     assert corner[1] == pytest.approx(np.array(scan.shape) - 1, abs=8)
 
@@ -103,8 +145,8 @@ def test_a_path_cannot_jump_further_than_allowed():
 
 
 def test_borders_lie_where_the_phantom_put_them(scan):
-    field = take_field(scan)
-    borders = find_borders(field.pixels, field.valid)
+    taken = take_field(scan)
+    borders = find_borders(taken.pixels, taken.valid)
     row_mm = DEPTH_MM / FIELD_SHAPE[0]
     inside = slice(20, -20)
     thickness = borders.thickness[inside] * row_mm
@@ -131,9 +173,9 @@ def test_a_line_ignores_a_detachment_and_a_slope_has_a_limit():
 
 
 def test_greys_do_not_depend_on_gain_and_compression(scan):
-    field = take_field(scan)
-    borders = find_borders(field.pixels, field.valid)
-    image = field.pixels.clip(0, None)
+    taken = take_field(scan)
+    borders = find_borders(taken.pixels, taken.valid)
+    image = taken.pixels.clip(0, None)
     plain = scale_greys(image, borders)
     assert np.allclose(plain, scale_greys(0.3 * image, borders), atol=1e-5)
     assert np.abs(plain - scale_greys(image**1.4, borders)).mean() < 0.01

@@ -61,7 +61,7 @@ def simulate(seed: int | tuple[int, ...], stage: int, scanner: str = "A") -> Sim
     stage : int
         0..4, for F0..F4.
     scanner : str
-        A key of ``SCANNERS``.
+        A key of ``SCANNERS``, or of ``POPULATIONS`` for a scanner of the case's own.
 
     Raises
     ------
@@ -70,9 +70,9 @@ def simulate(seed: int | tuple[int, ...], stage: int, scanner: str = "A") -> Sim
     """
     if not 0 <= stage < len(STAGES):
         raise DatasetError("there is no fibrosis stage of that number", remedy="0 to 4, for F0 to F4")
-    spec = find_scanner(scanner)
     # Independent streams: what one part draws leaves the others as they were.
-    sign_rng, body_rng, shape_rng, paint_rng, scan_rng = np.random.default_rng(seed).spawn(5)
+    sign_rng, body_rng, shape_rng, paint_rng, scan_rng, spec_rng = np.random.default_rng(seed).spawn(6)
+    spec = find_scanner(scanner, spec_rng)
     signs = draw_signs(sign_rng, stage)
     habitus = draw_habitus(body_rng)
     anatomy = build_anatomy(shape_rng, habitus, signs)

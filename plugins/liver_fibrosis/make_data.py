@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from plugins.liver_fibrosis.simulator import STAGES, SimulatedSlice, simulate
-from plugins.liver_fibrosis.simulator_scanner import POPULATIONS, SCANNERS, check_scanner
+from plugins.liver_fibrosis.simulator import STAGES, SimulatedSlice, scanner_of, simulate
+from plugins.liver_fibrosis.simulator_scanner import POPULATIONS, SCANNERS, ScannerSpec, check_scanner
 from whycad.errors import DatasetError, StoreError, WhyCadError
 
 # Every user of the simulator draws from a stream of its own, so that no seed given here can
@@ -54,7 +54,14 @@ class PackOrder:
 
     def slice(self, index: int) -> SimulatedSlice:
         """Simulate slice number ``index``."""
-        return simulate((STREAMS[self.stream], self.seed, index), *self.case(index))
+        return simulate(self._seed(index), *self.case(index))
+
+    def scanner(self, index: int) -> ScannerSpec:
+        """Return the scanner of slice number ``index``, which is its own where it is drawn from a population."""
+        return scanner_of(self._seed(index), self.case(index)[1])
+
+    def _seed(self, index: int) -> tuple[int, int, int]:
+        return STREAMS[self.stream], self.seed, index
 
     def case(self, index: int) -> tuple[int, str]:
         """Return stage and scanner of slice number ``index``: every scanner sees every stage equally."""

@@ -66,6 +66,11 @@ class ScannerSpec:
     sharpening: float = 0.0
     roll_off: float = 0.12
 
+    @property
+    def filter_kind(self) -> str:
+        """What the vendor's filter does: ``smoothing``, ``sharpening`` or ``none``."""
+        return "smoothing" if self.smoothing else "sharpening" if self.sharpening else "none"
+
 
 # C and D are never trained or calibrated on: C is the other scanner of the tests, and D was looked
 # at once, when all else was fixed. D's filter lies outside of the populations below.

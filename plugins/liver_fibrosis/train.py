@@ -81,6 +81,8 @@ def calibration_data(plugin: Plugin, order: PackOrder, device: torch.device) -> 
         sampling_prior=np.full(len(STAGES), 1 / len(STAGES)),
         source=source,
         strange=np.concatenate(strange) if strange else None,
+        # What blurs or sharpens moves the answers most: each kind of filter is covered by itself.
+        strata=np.array([order.scanner(index).filter_kind for index in range(order.n)]),
     )
 
 

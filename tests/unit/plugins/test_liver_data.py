@@ -79,6 +79,15 @@ def test_no_stream_repeats_another():
     assert {name for order in orders for name in order.scanners} == {"A", "B", "VARIED", "WIDER"}
 
 
+def test_an_order_knows_the_scanner_of_each_case():
+    order = calibration_order(0)
+    kinds = [order.scanner(index).filter_kind for index in range(60)]
+    assert {kinds.count(kind) > 8 for kind in ("none", "smoothing", "sharpening")} == {True}
+    assert order.scanner(3) == order.scanner(3) != order.scanner(4)
+    assert ORDER.scanner(5).name == "C"
+    assert ORDER.scanner(5).filter_kind == "smoothing"
+
+
 @pytest.mark.parametrize("wrong", [{"n": 0}, {"seed": -1}, {"scanners": ()}, {"scanners": ("X",)}])
 def test_impossible_orders_are_refused(wrong):
     with pytest.raises(DatasetError):

@@ -80,7 +80,7 @@ def test_with_strata_every_stratum_is_covered_by_itself():
     n = 4000
     y, strata = np.arange(n) % 2, np.where(rng.random(n) < 0.3, "hard", "easy")
     scores = rng.random((n, 2)) + np.where(strata == "hard", 0.5, 0.0)[:, None]
-    for given, covered in ((strata, 0.9), (None, 0.75)):
+    for given, covered in ((strata, 0.9), (None, 2 / 3)):
         ordered = scores_by_class(scores[::2], y[::2] * 0, ("a", "b"), None if given is None else given[::2])["a"]
         threshold = np.quantile(ordered, 0.9)
         hard = scores[1::2, 0][strata[1::2] == "hard"] <= threshold

@@ -19,7 +19,7 @@ from plugins.liver_fibrosis.data import slice_pixels, slices_of
 from plugins.liver_fibrosis.gate import gate
 from plugins.liver_fibrosis.make_data import PackOrder
 from plugins.liver_fibrosis.rows import PLUGIN_FOLDER
-from plugins.liver_fibrosis.sequences import OTHER_SEQUENCES, named_sequence
+from plugins.liver_fibrosis.sequences import OTHER_SEQUENCES, SHOWN_ON, named_sequence
 from plugins.liver_fibrosis.simulator_scanner import SCANNERS
 from whycad.audit.bootstrap import wilson_interval
 from whycad.datasets.pack import read_pack
@@ -135,7 +135,7 @@ def simulated_figures(manifest: Manifest) -> JsonObject:
     for scanner in SCANNERS:
         order = PackOrder(N_SIMULATED, 77, (scanner,))
         found[f"simulated, scanner {scanner}"] = count((picture(slice_pixels(s)) for s in slices_of(order)), manifest)
-    images = [slice_pixels(item) for item in slices_of(PackOrder(N_ALTERED, 78, tuple(SCANNERS)))]
+    images = [slice_pixels(item) for item in slices_of(PackOrder(N_ALTERED, 78, SHOWN_ON))]
     for name, change in ALTERED.items():
         found[f"simulated, {name}"] = count((picture(change(image)) for image in images), manifest)
     for name in OTHER_SEQUENCES:

@@ -122,6 +122,7 @@ def stored_table(order: PackOrder, path: Path) -> SliceTable:
     """Return the table of an order, from ``path`` where it was stored before."""
     names = [field.name for field in fields(SliceTable)]
     if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
         table = simulated_table(order)
         partial = path.with_suffix(".partial")
         with partial.open("wb") as stream:

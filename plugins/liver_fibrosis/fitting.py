@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
@@ -161,8 +164,21 @@ class Place:
     seed: int
 
 
-def fit_members(table: SliceTable, recipe: FitRecipe, power: float, place: Place) -> list[Path]:
-    """Train every run of a recipe, resuming in its folder, and return the members' state dicts."""
+def fit_members(
+    table: SliceTable, recipe: FitRecipe, power: float, place: Place, starts: Sequence[Path] = ()
+) -> list[Path]:
+    """Train every run of a recipe, resuming in its folder, and return the members' state dicts.
+
+    Parameters
+    ----------
+    table : SliceTable
+    recipe : FitRecipe
+    power : float
+        See ``sampling_weights``.
+    place : Place
+    starts : sequence of Path
+        Safetensors that each run goes on from; a random start without them.
+    """
     members: list[Path] = []
     weights = sampling_weights(table.labels, power)
     for run, plan in enumerate(recipe.runs):
@@ -174,6 +190,16 @@ def fit_members(table: SliceTable, recipe: FitRecipe, power: float, place: Place
             seed=place.seed + run,
         )
         loss = StageLoss(table, recipe, place.device)
-        states = fit(lambda: StageNet(recipe.net), loss, weights, place.folder / f"run{run}", config, place.device)
+        build = partial(started_net, recipe.net, starts[run] if starts else None)
+        states = fit(build, loss, weights, place.folder / f"run{run}", config, place.device)
         members += states[-plan.keep :]
     return members
+
+
+def started_net(config: NetConfig, start: Path | None) -> StageNet:
+    """Build a network, with the weights of a packaged member where one is named."""
+    net = StageNet(config)
+    if start is not None:
+        stored = {name: tensor.float() for name, tensor in load_file(start).items()}
+        net.load_state_dict({**net.state_dict(), **stored})
+    return net

@@ -22,7 +22,7 @@ from plugins.liver_fibrosis.data import slice_pixels, slices_of
 from plugins.liver_fibrosis.gate import CELL, REFERENCE_FILE, Description, GateReference, cells_of, describe
 from plugins.liver_fibrosis.make_data import PackOrder
 from plugins.liver_fibrosis.sequences import without_agent
-from plugins.liver_fibrosis.simulator_scanner import TRAINING_SCANNERS
+from plugins.liver_fibrosis.simulator_scanner import NAMED_SCANNERS
 
 N_SLICES = 4000
 N_AXES = 60
@@ -86,10 +86,10 @@ def _stored(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def simulated_reference(n: int = N_SLICES) -> GateReference:
-    """Fit the reference on ``n`` slices of the scanners that the model is trained on."""
-    order = PackOrder(n, 0, TRAINING_SCANNERS, stream="gate")
+    """Fit the reference on ``n`` slices of the named scanners of training."""
+    order = PackOrder(n, 0, NAMED_SCANNERS, stream="gate")
     seen = [describe(slice_pixels(item)) for item in slices_of(order)]
-    others = [describe(np.asarray(without_agent(seed, TRAINING_SCANNERS) / 255, np.float32)) for seed in range(n // 2)]
+    others = [describe(np.asarray(without_agent(seed, NAMED_SCANNERS) / 255, np.float32)) for seed in range(n // 2)]
     return fit_reference(seen, others)
 
 

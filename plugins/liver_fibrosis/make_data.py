@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from plugins.liver_fibrosis.simulator import STAGES, SimulatedSlice, simulate
-from plugins.liver_fibrosis.simulator_scanner import SCANNERS, find_scanner
+from plugins.liver_fibrosis.simulator import STAGES, SimulatedSlice, scanner_of, simulate
+from plugins.liver_fibrosis.simulator_scanner import POPULATIONS, SCANNERS, ScannerSpec, check_scanner
 from whycad.errors import DatasetError, StoreError, WhyCadError
 
 # Every user of the simulator draws from a stream of its own, so that no seed given here can
 # repeat a slice of training, calibration or the samples.
-STREAMS = {"train": 1, "pack": 2, "phantom": 3, "calibration": 4, "gate": 5}
+STREAMS = {"train": 1, "pack": 2, "phantom": 3, "calibration": 4, "gate": 5, "train_varied": 6}
 MAX_SLICES = 100_000
 DESCRIPTION = "simulated data: no image of a patient is in this pack"
 
@@ -50,11 +50,18 @@ class PackOrder:
         if self.seed < 0 or not self.scanners:
             raise DatasetError("a pack needs a seed of 0 or more and at least one scanner")
         for name in self.scanners:
-            find_scanner(name)
+            check_scanner(name)
 
     def slice(self, index: int) -> SimulatedSlice:
         """Simulate slice number ``index``."""
-        return simulate((STREAMS[self.stream], self.seed, index), *self.case(index))
+        return simulate(self._seed(index), *self.case(index))
+
+    def scanner(self, index: int) -> ScannerSpec:
+        """Return the scanner of slice number ``index``, which is its own where it is drawn from a population."""
+        return scanner_of(self._seed(index), self.case(index)[1])
+
+    def _seed(self, index: int) -> tuple[int, int, int]:
+        return STREAMS[self.stream], self.seed, index
 
     def case(self, index: int) -> tuple[int, str]:
         """Return stage and scanner of slice number ``index``: every scanner sees every stage equally."""
@@ -117,7 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--n", type=int, default=1000, help="slices (default 1000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--scanner", default="C", help=f"one or several of {', '.join(SCANNERS)}, such as A,B (default C, held out)"
+        "--scanner",
+        default="C",
+        help=f"one or several of {', '.join((*SCANNERS, *POPULATIONS))}, such as A,B (default C, held out)",
     )
     parser.add_argument("--split", default="val", help="name in the pack's split column (default val)")
     return parser

@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from plugins.liver_fibrosis.evidence import core
 from plugins.liver_fibrosis.make_data import PackOrder
 from plugins.liver_fibrosis.simulator import STAGES
-from plugins.liver_fibrosis.simulator_scanner import TRAINING_SCANNERS
+from plugins.liver_fibrosis.simulator_scanner import NAMED_SCANNERS
 from whycad.audit.bootstrap import Estimate, GroupBootstrap, Statistic
 from whycad.audit.measures import auroc_of, ece_of, expected_ece
 from whycad.audit.predictions import Predictions, read_predictions
@@ -64,7 +64,7 @@ def latents_of_pack(pack: Pack) -> Latents:
 
 def simulated_latents(n: int, seed: int) -> Latents:
     """Simulate cases for the oracle to learn from, on the scanners of training."""
-    order = PackOrder(n, seed, TRAINING_SCANNERS, stream="train")
+    order = PackOrder(n, seed, NAMED_SCANNERS, stream="train")
     slices = [order.slice(index) for index in range(n)]
     values = np.array([list(item.latents.values()) for item in slices])
     return Latents(values, tuple(slices[0].latents), np.array([item.stage for item in slices]))

@@ -42,6 +42,7 @@ SAMPLES: tuple[Sample, ...] = (
     Sample(4, "A", 8, "nodular surface, large caudate, large spleen"),
     Sample(4, "B", 9, "cirrhosis with a darker liver"),
     Sample(4, "C", 10, "cirrhosis on the scanner that was never trained on"),
+    Sample(3, "D", 11, "severe fibrosis on a second scanner that was never trained on, with a sharpening filter"),
 )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from plugins.liver_fibrosis.effects import STAGES, draw_signs
 from plugins.liver_fibrosis.simulator_anatomy import SIDE, Anatomy, Habitus, build_anatomy, draw_habitus, mask_of
 from plugins.liver_fibrosis.simulator_fields import FloatArray, band_noise, coverage
-from plugins.liver_fibrosis.simulator_scanner import Acquisition, acquire, draw_acquisition, find_scanner
+from plugins.liver_fibrosis.simulator_scanner import Acquisition, ScannerSpec, acquire, draw_acquisition, find_scanner
 from whycad.errors import DatasetError
 
 __all__ = ["SIDE", "STAGES", "SimulatedSlice", "simulate"]
@@ -61,7 +61,7 @@ def simulate(seed: int | tuple[int, ...], stage: int, scanner: str = "A") -> Sim
     stage : int
         0..4, for F0..F4.
     scanner : str
-        A key of ``SCANNERS``.
+        A key of ``SCANNERS``, or of ``POPULATIONS`` for a scanner of the case's own.
 
     Raises
     ------
@@ -70,9 +70,8 @@ def simulate(seed: int | tuple[int, ...], stage: int, scanner: str = "A") -> Sim
     """
     if not 0 <= stage < len(STAGES):
         raise DatasetError("there is no fibrosis stage of that number", remedy="0 to 4, for F0 to F4")
-    spec = find_scanner(scanner)
-    # Independent streams: what one part draws leaves the others as they were.
-    sign_rng, body_rng, shape_rng, paint_rng, scan_rng = np.random.default_rng(seed).spawn(5)
+    sign_rng, body_rng, shape_rng, paint_rng, scan_rng, _ = _streams(seed)
+    spec = scanner_of(seed, scanner)
     signs = draw_signs(sign_rng, stage)
     habitus = draw_habitus(body_rng)
     anatomy = build_anatomy(shape_rng, habitus, signs)
@@ -87,6 +86,16 @@ def simulate(seed: int | tuple[int, ...], stage: int, scanner: str = "A") -> Sim
         pixel_mm=anatomy.grid.pixel_mm,
         latents={**signs, **_realised(signal, anatomy, masks), **_circumstances(habitus, acquisition)},
     )
+
+
+def scanner_of(seed: int | tuple[int, ...], scanner: str) -> ScannerSpec:
+    """Return the scanner that `simulate` uses: the named one, or the case's own from a population."""
+    return find_scanner(scanner, _streams(seed)[-1])
+
+
+def _streams(seed: int | tuple[int, ...]) -> list[np.random.Generator]:
+    """Return independent streams: what one part draws leaves the others as they were."""
+    return np.random.default_rng(seed).spawn(6)
 
 
 def paint(

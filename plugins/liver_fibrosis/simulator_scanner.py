@@ -49,6 +49,10 @@ class ScannerSpec:
         Factors on ``TISSUES`` where this scanner differs.
     smoothing : float
         Of the vendor's own filter, in pixels.
+    sharpening : float
+        How much the vendor's own filter raises the highest frequency, as a share; 0 leaves it.
+    roll_off : float
+        Width of the rounded end of k-space, as a share of the highest frequency.
     """
 
     name: str
@@ -59,9 +63,17 @@ class ScannerSpec:
     breathing_mm: tuple[float, float]
     tissues: Mapping[str, float] = field(default_factory=dict)
     smoothing: float = 0.0
+    sharpening: float = 0.0
+    roll_off: float = 0.12
+
+    @property
+    def filter_kind(self) -> str:
+        """What the vendor's filter does: ``smoothing``, ``sharpening`` or ``none``."""
+        return "smoothing" if self.smoothing else "sharpening" if self.sharpening else "none"
 
 
-# C is never trained or calibrated on: it is the other scanner of the tests.
+# C and D are never trained or calibrated on: C is the other scanner of the tests, and D was looked
+# at once, when all else was fixed. D's filter lies outside of the populations below.
 SCANNERS: Mapping[str, ScannerSpec] = MappingProxyType(
     {
         "A": ScannerSpec(
@@ -86,10 +98,86 @@ SCANNERS: Mapping[str, ScannerSpec] = MappingProxyType(
             MappingProxyType({"muscle": 0.96, "fat": 0.9, "blood": 1.05, "kidney": 0.94}),
             0.35,
         ),
+        "D": ScannerSpec(
+            "D",
+            1.5,
+            (0.7, 0.86),
+            (0.04, 0.07),
+            (0.1, 0.26),
+            (0.0, 2.2),
+            MappingProxyType({"fat": 1.12, "muscle": 1.04, "blood": 0.95, "kidney": 1.06}),
+            sharpening=0.35,
+            roll_off=0.3,
+        ),
     }
 )
-TRAINING_SCANNERS = ("A", "B")
+NAMED_SCANNERS = ("A", "B")
 HELD_OUT_SCANNER = "C"
+
+
+@dataclass(frozen=True)
+class Population:
+    """Ranges that a scanner is drawn from: no two cases of a population share one.
+
+    Attributes
+    ----------
+    lines, samples : tuple of float
+        Acquired part of k-space along either axis.
+    noise : tuple of float
+        Lowest noise of a scanner, drawn evenly on a log scale; its highest is ``NOISE_RANGE`` times that.
+    bias : tuple of float
+        Middle of the coil's half log range.
+    breathing_mm : tuple of float
+        Largest breathing motion.
+    contrast : float
+        Half log range of the factor on each tissue's signal; fat, whose suppression varies, has twice that.
+    smoothing, sharpening : tuple of float
+        Of the vendor's filter; a scanner has the one, the other or neither.
+    roll_off : tuple of float
+    """
+
+    lines: tuple[float, float]
+    samples: tuple[float, float]
+    noise: tuple[float, float]
+    bias: tuple[float, float]
+    breathing_mm: tuple[float, float]
+    contrast: float
+    smoothing: tuple[float, float]
+    sharpening: tuple[float, float]
+    roll_off: tuple[float, float]
+
+
+NOISE_RANGE = 1.5
+# What a network is trained on, and the somewhat wider one that it is calibrated on: scores then
+# hold scanners that training did not reach, as the next one may be.
+POPULATIONS: Mapping[str, Population] = MappingProxyType(
+    {
+        "VARIED": Population(
+            lines=(0.7, 1.0),
+            samples=(0.8, 1.0),
+            noise=(0.024, 0.055),
+            bias=(0.08, 0.19),
+            breathing_mm=(1.0, 2.2),
+            contrast=0.1,
+            smoothing=(0.0, 0.6),
+            sharpening=(0.0, 0.5),
+            roll_off=(0.08, 0.2),
+        ),
+        "WIDER": Population(
+            lines=(0.66, 1.0),
+            samples=(0.76, 1.0),
+            noise=(0.021, 0.06),
+            bias=(0.07, 0.22),
+            breathing_mm=(0.8, 2.5),
+            contrast=0.12,
+            smoothing=(0.0, 0.7),
+            sharpening=(0.0, 0.6),
+            roll_off=(0.06, 0.24),
+        ),
+    }
+)
+TRAINING_SCANNERS = ("VARIED",)
+CALIBRATION_SCANNERS = ("WIDER",)
 
 
 @dataclass(frozen=True)
@@ -108,17 +196,58 @@ class Acquisition:
         return self.tissues[tissue]
 
 
-def find_scanner(name: str) -> ScannerSpec:
-    """Return a scanner by name.
+def find_scanner(name: str, rng: np.random.Generator) -> ScannerSpec:
+    """Return a scanner by name, or draw one where the name is a population's.
 
     Raises
     ------
     DatasetError
         When there is none of that name.
     """
-    if name not in SCANNERS:
-        raise DatasetError("there is no simulated scanner of that name", remedy=f"one of {', '.join(SCANNERS)}")
-    return SCANNERS[name]
+    check_scanner(name)
+    return SCANNERS[name] if name in SCANNERS else draw_scanner(rng, name)
+
+
+def check_scanner(name: str) -> None:
+    """Refuse what is neither a scanner nor a population.
+
+    Raises
+    ------
+    DatasetError
+    """
+    if name not in SCANNERS and name not in POPULATIONS:
+        known = ", ".join((*SCANNERS, *POPULATIONS))
+        raise DatasetError("there is no simulated scanner of that name", remedy=f"one of {known}")
+
+
+def draw_scanner(rng: np.random.Generator, population: str) -> ScannerSpec:
+    """Draw one scanner of a population; C is never aimed at, and chance alone decides how near one comes."""
+    ranges = POPULATIONS[population]
+
+    def between(limits: tuple[float, float]) -> float:
+        return float(rng.uniform(*limits))
+
+    lines, samples = between(ranges.lines), between(ranges.samples)
+    quietest, shade = float(np.exp(between(_logs(ranges.noise)))), between(ranges.bias)
+    factors = np.exp(ranges.contrast * rng.uniform(-1, 1, len(TISSUES)))
+    tissues = {tissue: float(f) ** (2 if tissue == "fat" else 1) for tissue, f in zip(TISSUES, factors, strict=True)}
+    smoothing, sharpening, style = between(ranges.smoothing), between(ranges.sharpening), int(rng.integers(3))
+    return ScannerSpec(
+        name=population,
+        field_tesla=float(rng.choice([1.5, 3.0])),
+        matrix=(lines, samples),
+        noise=(quietest, NOISE_RANGE * quietest),
+        bias=(0.6 * shade, 1.4 * shade),
+        breathing_mm=(0.0, between(ranges.breathing_mm)),
+        tissues=MappingProxyType(tissues),
+        smoothing=smoothing if style == 1 else 0.0,
+        sharpening=sharpening if style == 2 else 0.0,
+        roll_off=between(ranges.roll_off),
+    )
+
+
+def _logs(limits: tuple[float, float]) -> tuple[float, float]:
+    return float(np.log(limits[0])), float(np.log(limits[1]))
 
 
 def draw_acquisition(rng: np.random.Generator, scanner: ScannerSpec) -> Acquisition:
@@ -147,12 +276,13 @@ def coil_bias(rng: np.random.Generator, grid: Grid, amplitude: float) -> FloatAr
     return np.asarray(np.exp(np.clip(centred, -1.6, 1.6) * amplitude), np.float32)
 
 
-def _k_space_window(side: int, share: float, smoothing: float) -> FloatArray:
-    """Return the weight of each spatial frequency: the acquired part, rounded off at its end."""
+def _k_space_window(side: int, share: float, scanner: ScannerSpec) -> FloatArray:
+    """Return the weight of each spatial frequency: the acquired part, rounded off at its end, and the filter."""
     frequency = np.abs(fft.fftfreq(side)).astype(np.float32) * 2
-    edge = np.clip((np.float32(share) - frequency) / np.float32(0.12) + 0.5, 0, 1)
-    blur = np.exp(-((np.pi * smoothing * frequency / 2) ** 2) * 2)
-    return np.asarray(edge * blur, np.float32)
+    edge = np.clip((np.float32(share) - frequency) / np.float32(scanner.roll_off) + 0.5, 0, 1)
+    blur = np.exp(-((np.pi * scanner.smoothing * frequency / 2) ** 2) * 2)
+    raised = 1 + np.float32(scanner.sharpening) * frequency**2
+    return np.asarray(edge * blur * raised, np.float32)
 
 
 def _breathing_phase(rng: np.random.Generator, side: int, amplitude_px: float) -> NDArray[np.complex64]:
@@ -184,8 +314,8 @@ def acquire(rng: np.random.Generator, signal: FloatArray, grid: Grid, acquisitio
     spectrum = np.asarray(fft.fft2(received))
     spectrum = spectrum * _breathing_phase(rng, side, acquisition.breathing_mm / grid.pixel_mm)[:, None]
     spectrum = spectrum + np.asarray(fft.fft2(noise[0] + 1j * noise[1]))
-    rows = _k_space_window(side, scanner.matrix[0], scanner.smoothing)
-    columns = _k_space_window(side, scanner.matrix[1], scanner.smoothing)
+    rows = _k_space_window(side, scanner.matrix[0], scanner)
+    columns = _k_space_window(side, scanner.matrix[1], scanner)
     magnitude = np.abs(fft.ifft2(spectrum * rows[:, None] * columns[None, :]))
     white = float(np.percentile(magnitude, WHITE_PERCENTILE))
     scaled = magnitude * (0.9 * FULL_SCALE * acquisition.gain / max(white, 1e-6))

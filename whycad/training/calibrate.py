@@ -53,6 +53,8 @@ class CalibrationData:
     source : CalibrationSource
     strange : ndarray (n,) or None
         The plugin's own strangeness score, where it has one.
+    strata : ndarray of str (n,) or None
+        Parts of the cases, such as kinds of scanner, of which each is to be covered by itself.
     """
 
     logits: NDArray[np.float64]
@@ -62,6 +64,7 @@ class CalibrationData:
     sampling_prior: NDArray[np.float64]
     source: CalibrationSource
     strange: NDArray[np.float64] | None = None
+    strata: NDArray[np.str_] | None = None
 
     @property
     def observed(self) -> Observed:
@@ -137,7 +140,7 @@ def fit_calibration(data: CalibrationData, manifest: Manifest) -> Calibration:
     folds = grouped_folds(data.labels, data.groups, min(N_FOLDS, *_groups_per_class(data, len(prior))))
     fitted = choose_scaling(_scaling_data(data, manifest, folds, shift))
     mean = fitted.members.mean(axis=0)
-    scored = ScoreData(mean, data.labels, data.groups, folds, manifest.label_codes, manifest.kind)
+    scored = ScoreData(mean, data.labels, data.groups, folds, manifest.label_codes, manifest.kind, data.strata)
     rule = choose_score(scored)
     gate = fit_gate(GateData(data.observed, data.labels, data.groups))
     parts = uncertainty_parts(fitted.members, entropy(fitted.passes).mean(axis=(0, 1)))
@@ -148,7 +151,7 @@ def fit_calibration(data: CalibrationData, manifest: Manifest) -> Calibration:
         temperature=float(1.0 / np.trace(fitted.scaling.matrix) * len(prior)),
         offset=fitted.scaling.offset,
         prior=tuple(float(v) for v in prior),
-        conformal_scores=scores_by_class(nonconformity(mean, rule), data.labels, manifest.label_codes),
+        conformal_scores=scores_by_class(nonconformity(mean, rule), data.labels, manifest.label_codes, data.strata),
         epistemic_quantiles=tuple(float(v) for v in np.percentile(parts[2], np.arange(101))),
         operating_points={
             point.name: _operating_point(point, mean, data.labels, manifest.label_codes)

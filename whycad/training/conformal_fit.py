@@ -39,6 +39,8 @@ class ScoreData:
         No group is in two.
     codes : tuple of str (k,)
     kind : TaskKind
+    strata : ndarray of str (n,) or None
+        Parts of the cases, such as kinds of scanner, of which each is to be covered by itself.
     """
 
     probabilities: FloatArray
@@ -47,13 +49,35 @@ class ScoreData:
     folds: NDArray[np.int64]
     codes: tuple[str, ...]
     kind: TaskKind
+    strata: NDArray[np.str_] | None = None
 
 
 def scores_by_class(
-    scores: FloatArray, labels: NDArray[np.int64], codes: tuple[str, ...]
+    scores: FloatArray,
+    labels: NDArray[np.int64],
+    codes: tuple[str, ...],
+    strata: NDArray[np.str_] | None = None,
 ) -> dict[str, tuple[float, ...]]:
-    """Return the true label's score of each class's cases, ascending, from scores ``(n, k)``."""
-    return {code: tuple(np.sort(scores[labels == i, i]).tolist()) for i, code in enumerate(codes)}
+    """Return the true label's score of each class's cases, ascending, from scores ``(n, k)``.
+
+    With ``strata`` ``(n,)`` the scores of a class are the upper envelope of its strata's: at every
+    level they are those of the stratum that is hardest there.
+    """
+    parts = [np.ones(len(labels), bool)] if strata is None else [strata == name for name in np.unique(strata)]
+    return {
+        code: tuple(_envelope([scores[part & (labels == i), i] for part in parts]).tolist())
+        for i, code in enumerate(codes)
+    }
+
+
+def _envelope(parts: list[FloatArray]) -> FloatArray:
+    """Return the largest of the parts' quantiles ``(n,)``, at as many levels as the smallest part has cases."""
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return np.empty(0)
+    n = min(len(part) for part in parts)
+    levels = np.arange(1, n + 1) / n
+    return np.asarray(np.max([np.quantile(part, levels, method="inverted_cdf") for part in parts], axis=0))
 
 
 def cross_fitted_p(data: ScoreData, rule: ScoreRule) -> FloatArray:
@@ -61,7 +85,8 @@ def cross_fitted_p(data: ScoreData, rule: ScoreRule) -> FloatArray:
     scores = nonconformity(data.probabilities, rule)
     found = np.empty_like(scores)
     for train, test in splits(data.folds):
-        found[test] = p_values(scores[test], scores_by_class(scores[train], data.labels[train], data.codes))
+        strata = None if data.strata is None else data.strata[train]
+        found[test] = p_values(scores[test], scores_by_class(scores[train], data.labels[train], data.codes, strata))
     return found
 
 

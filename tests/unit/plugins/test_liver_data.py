@@ -9,7 +9,7 @@ from plugins.liver_fibrosis.data import ORGAN_SHAPE, slice_study, stage_only_tab
 from plugins.liver_fibrosis.make_data import STREAMS, PackOrder, main, make_pack, write_pack
 from plugins.liver_fibrosis.preprocess import INPUT_SHAPE
 from plugins.liver_fibrosis.rows import read_row
-from plugins.liver_fibrosis.train import calibration_order, training_order
+from plugins.liver_fibrosis.train import calibration_order, named_order, varied_order
 from whycad.datasets.pack import read_pack
 from whycad.errors import DatasetError, StoreError
 
@@ -74,8 +74,18 @@ def test_no_stream_repeats_another():
     assert len(set(STREAMS.values())) == len(STREAMS)
     one, other = (PackOrder(1, 0, ("A",), stream=stream).slice(0).image for stream in ("train", "pack"))
     assert not np.array_equal(one, other)
-    assert training_order(0).stream != calibration_order(0).stream
-    assert "C" not in {*training_order(0).scanners, *calibration_order(0).scanners}
+    orders = (named_order(0), varied_order(0), calibration_order(0))
+    assert len({order.stream for order in orders}) == 3
+    assert {name for order in orders for name in order.scanners} == {"A", "B", "VARIED", "WIDER"}
+
+
+def test_an_order_knows_the_scanner_of_each_case():
+    order = calibration_order(0)
+    kinds = [order.scanner(index).filter_kind for index in range(60)]
+    assert {kinds.count(kind) > 8 for kind in ("none", "smoothing", "sharpening")} == {True}
+    assert order.scanner(3) == order.scanner(3) != order.scanner(4)
+    assert ORDER.scanner(5).name == "C"
+    assert ORDER.scanner(5).filter_kind == "smoothing"
 
 
 @pytest.mark.parametrize("wrong", [{"n": 0}, {"seed": -1}, {"scanners": ()}, {"scanners": ("X",)}])

@@ -18,10 +18,12 @@ from plugins.liver_fibrosis.fitting import (
     augment,
     sampling_prior,
     sampling_weights,
+    started_net,
 )
 from plugins.liver_fibrosis.make_data import PackOrder
-from plugins.liver_fibrosis.model import StageNet, build_model, pool_inside, stage_logits
+from plugins.liver_fibrosis.model import NetConfig, StageNet, build_model, pool_inside, stage_logits
 from plugins.liver_fibrosis.preprocess import INPUT_SHAPE
+from whycad.training.package import write_member
 
 RECIPE = FitRecipe(runs=(RunPlan((1,), 1),))
 
@@ -123,6 +125,19 @@ def test_real_cases_teach_the_stage_alone():
     loss(model, torch.arange(4), 0, torch.Generator().manual_seed(0)).backward()
     assert model.head.weight.grad is not None
     assert model.signs.weight.grad is None or float(model.signs.weight.grad.abs().sum()) == 0
+
+
+def test_a_run_goes_on_from_a_packaged_member(tmp_path):
+    torch.manual_seed(0)
+    trained = StageNet()
+    trained.stem[1].running_mean += 0.5
+    torch.save(trained.state_dict(), tmp_path / "state.pt")
+    write_member(tmp_path / "state.pt", tmp_path / "member.safetensors")
+    torch.manual_seed(1)
+    started, fresh = started_net(NetConfig(), tmp_path / "member.safetensors"), started_net(NetConfig(), None)
+    torch.testing.assert_close(started.head.weight, trained.head.weight, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(started.stem[1].running_mean, trained.stem[1].running_mean)
+    assert not torch.allclose(fresh.head.weight, trained.head.weight, atol=1e-3)
 
 
 def test_sampling_is_balanced_as_far_as_asked():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from functools import cache
@@ -16,10 +17,23 @@ from plugins.liver_fibrosis.effects import EFFECTS, SIGN_NAMES, STAGES, draw_sig
 from plugins.liver_fibrosis.simulator import SIDE, SimulatedSlice, simulate
 from plugins.liver_fibrosis.simulator_anatomy import build_anatomy, draw_habitus
 from plugins.liver_fibrosis.simulator_fields import band_noise, coverage, ellipse, make_grid, tubes, union
-from plugins.liver_fibrosis.simulator_scanner import SCANNERS, TRAINING_SCANNERS, coil_bias, draw_acquisition
+from plugins.liver_fibrosis.simulator_scanner import (
+    CALIBRATION_SCANNERS,
+    HELD_OUT_SCANNER,
+    NAMED_SCANNERS,
+    POPULATIONS,
+    SCANNERS,
+    TRAINING_SCANNERS,
+    acquire,
+    coil_bias,
+    draw_acquisition,
+    draw_scanner,
+)
 from whycad.errors import DatasetError
 
 N_DRAWS = 4000
+# Sums of grey levels of three slices of scanner C, as they were when C was first set apart.
+PINNED = [917668, 621382, 886050]
 
 
 @cache
@@ -137,10 +151,68 @@ def test_nodules_roughen_the_outline():
 
 
 def test_scanners_differ_in_noise_and_the_held_out_one_is_not_for_training():
-    assert "C" not in TRAINING_SCANNERS
+    assert HELD_OUT_SCANNER == "C"
+    assert not {"C", "D"} & {*NAMED_SCANNERS, *TRAINING_SCANNERS, *CALIBRATION_SCANNERS}
     rng = np.random.default_rng(0)
     mean = {name: np.mean([draw_acquisition(rng, spec).noise for _ in range(50)]) for name, spec in SCANNERS.items()}
     assert mean["A"] > mean["C"] > mean["B"]
+
+
+def test_the_held_out_scanner_draws_what_it_always_drew():
+    """A sealed pack of scanner C must come out the same whatever is added to the simulator."""
+    found = [int(simulate((2, 2027, index), index, "C").image.sum()) for index in range(3)]
+    assert found == pytest.approx(PINNED, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", POPULATIONS)
+def test_scanners_of_a_population_differ_and_stay_within_it(name):
+    ranges = POPULATIONS[name]
+    drawn = [draw_scanner(np.random.default_rng(seed), name) for seed in range(60)]
+    for found, limits in (
+        ([spec.matrix[0] for spec in drawn], ranges.lines),
+        ([spec.matrix[1] for spec in drawn], ranges.samples),
+        ([spec.noise[0] for spec in drawn], ranges.noise),
+        ([spec.smoothing for spec in drawn], (0.0, ranges.smoothing[1])),
+        ([spec.sharpening for spec in drawn], (0.0, ranges.sharpening[1])),
+        ([spec.roll_off for spec in drawn], ranges.roll_off),
+        ([np.log(spec.tissues["fat"]) for spec in drawn], (-2 * ranges.contrast, 2 * ranges.contrast)),
+        ([np.log(spec.tissues["blood"]) for spec in drawn], (-ranges.contrast, ranges.contrast)),
+    ):
+        assert limits[0] <= min(found) < max(found) <= limits[1]
+        assert np.ptp(found) > 0.7 * (limits[1] - limits[0])
+    assert not any(spec.smoothing and spec.sharpening for spec in drawn)
+
+
+def test_calibration_sees_wider_ranges_than_training():
+    (inner,), (outer,) = TRAINING_SCANNERS, CALIBRATION_SCANNERS
+    for field in dataclasses.fields(POPULATIONS[inner]):
+        a, b = (np.atleast_1d(getattr(POPULATIONS[name], field.name)) for name in (inner, outer))
+        assert b[0] <= a[0] or len(a) == 1
+        assert b[-1] >= a[-1]
+    assert POPULATIONS[inner] != POPULATIONS[outer]
+
+
+def test_a_scanner_of_the_cases_own_changes_the_scan_and_not_the_liver():
+    named, varied, wider = (simulate((8, 2), 3, name) for name in ("A", "VARIED", "WIDER"))
+    for name in SIGN_NAMES:
+        assert named.latents[name] == varied.latents[name] == wider.latents[name]
+    assert np.array_equal(named.masks["liver"], varied.masks["liver"])
+    assert not np.array_equal(varied.image, wider.image)
+    assert varied.scanner == "VARIED"
+    assert np.array_equal(varied.image, simulate((8, 2), 3, "VARIED").image)
+
+
+@pytest.mark.parametrize(("change", "rises"), [({"smoothing": 0.6}, False), ({"sharpening": 0.5}, True)])
+def test_the_vendors_filter_blurs_or_sharpens(change, rises):
+    plain = SCANNERS["B"]
+
+    def edges(spec):
+        rng = np.random.default_rng(0)
+        signal = np.where(make_grid(160, 2.5, (0, 0), 0).x > 0, 1, 0.4).astype(np.float32)
+        image = acquire(rng, signal, make_grid(160, 2.5, (0, 0), 0), draw_acquisition(rng, spec))
+        return float(np.abs(np.diff(image.astype(float), axis=0)).mean())
+
+    assert (edges(dataclasses.replace(plain, **change)) > edges(plain)) is rises
 
 
 def test_levels_are_graded_in_the_direction_of_disease():

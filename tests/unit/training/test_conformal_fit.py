@@ -73,3 +73,22 @@ def test_cross_fitted_sets_cover_each_class_as_promised():
 def test_scores_are_kept_by_class_in_order():
     scores = np.array([[0.3, 0.9], [0.1, 0.8], [0.5, 0.2]])
     assert scores_by_class(scores, np.array([0, 0, 1]), ("a", "b")) == {"a": (0.1, 0.3), "b": (0.2,)}
+
+
+def test_with_strata_every_stratum_is_covered_by_itself():
+    rng = np.random.default_rng(0)
+    n = 4000
+    y, strata = np.arange(n) % 2, np.where(rng.random(n) < 0.3, "hard", "easy")
+    scores = rng.random((n, 2)) + np.where(strata == "hard", 0.5, 0.0)[:, None]
+    for given, covered in ((strata, 0.9), (None, 2 / 3)):
+        ordered = scores_by_class(scores[::2], y[::2] * 0, ("a", "b"), None if given is None else given[::2])["a"]
+        threshold = np.quantile(ordered, 0.9)
+        hard = scores[1::2, 0][strata[1::2] == "hard"] <= threshold
+        assert abs(hard.mean() - covered) < 0.04
+        assert (np.diff(ordered) >= 0).all()
+
+
+def test_one_stratum_alone_changes_nothing():
+    scores = np.random.default_rng(1).random((40, 2))
+    y = np.arange(40) % 2
+    assert scores_by_class(scores, y, ("a", "b"), np.full(40, "s")) == scores_by_class(scores, y, ("a", "b"))

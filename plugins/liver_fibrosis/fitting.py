@@ -88,7 +88,7 @@ def augment(inputs: Tensor, change: Augmentation, generator: torch.Generator) ->
     n, _, height, width = inputs.shape
 
     def draw(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator).to(inputs) * 2 - 1
+        return torch.rand(*shape, generator=generator, device=generator.device) * 2 - 1
 
     signal = torch.exp(inputs * STD + MEAN) - LOG_FLOOR
     y, x = torch.linspace(-1, 1, height).view(1, 1, -1, 1).to(inputs), torch.linspace(-1, 1, width).to(inputs)
@@ -99,7 +99,7 @@ def augment(inputs: Tensor, change: Augmentation, generator: torch.Generator) ->
     share = change.blur * draw(n, 1, 1, 1).abs()
     signal = (1 - share) * signal + share * F.avg_pool2d(signal, 3, 1, 1)
     level = change.noise * draw(n, 1, 1, 1).abs() * signal.mean(dim=(2, 3), keepdim=True)
-    noise = torch.randn(2, *signal.shape, generator=generator).to(inputs) * level
+    noise = torch.randn(2, *signal.shape, generator=generator, device=generator.device) * level
     signal = torch.sqrt((signal + noise[0]) ** 2 + noise[1] ** 2 + 1e-8)
     signal = signal ** torch.exp(change.gamma * draw(n, 1, 1, 1))
     signal = signal / signal.mean(dim=(2, 3), keepdim=True)
@@ -110,23 +110,21 @@ class StageLoss:
     """Cross-entropy of the stage, plus organs, graded signs and their values where these are known."""
 
     def __init__(self, table: SliceTable, recipe: FitRecipe, device: torch.device) -> None:
-        self.inputs = torch.from_numpy(table.inputs)
-        self.labels = torch.from_numpy(table.labels)
-        self.organs = torch.from_numpy(table.organs)
-        self.levels = torch.from_numpy(table.levels)
-        self.values = torch.from_numpy(table.values)
-        self.known = torch.from_numpy(table.known)
+        self.inputs, self.labels, self.organs, self.levels, self.values, self.known = (
+            torch.from_numpy(values).to(device)
+            for values in (table.inputs, table.labels, table.organs, table.levels, table.values, table.known)
+        )
         self.recipe = recipe
         self.device = device
 
     def __call__(self, model: nn.Module, rows: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
         """Return the loss of one augmented batch."""
         assert isinstance(model, StageNet)
-        inputs = self.inputs[rows].to(self.device).float()[:, None]
+        inputs = self.inputs[rows].float()[:, None]
         with torch.autocast(self.device.type, enabled=False):
             inputs = augment(inputs, self.recipe.augment, generator).contiguous(memory_format=torch.channels_last)
         logits, organs, levels, values = model.forward_all(inputs)
-        loss = F.cross_entropy(logits, self.labels[rows].to(self.device))
+        loss = F.cross_entropy(logits, self.labels[rows])
         known = self.known[rows]
         if not bool(known.any()):
             return loss
@@ -134,12 +132,12 @@ class StageLoss:
 
     def _auxiliary(self, rows: Tensor, organs: Tensor, levels: Tensor, values: Tensor) -> Tensor:
         weights = self.recipe.weights
-        shares = self.organs[rows].to(self.device).float() / 255
-        graded = self.levels[rows].to(self.device).view(-1)
+        shares = self.organs[rows].float() / 255
+        graded = self.levels[rows].view(-1)
         return (
             weights.organs * F.binary_cross_entropy_with_logits(organs.float(), shares)
             + weights.levels * F.cross_entropy(levels.float().view(-1, N_LEVELS), graded)
-            + weights.values * F.smooth_l1_loss(values.float(), self.values[rows].to(self.device))
+            + weights.values * F.smooth_l1_loss(values.float(), self.values[rows])
         )
 
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.case import Case, Work, interleaved
+from plugins.retinal_oct.phantom import frame_options
+from plugins.retinal_oct.phantom_scan import Dome, ScanOptions, render_scan
 from whycad.engine import batch_size
 from whycad.inference import Ensemble, load_members
 from whycad.pipeline import analyse
@@ -113,15 +115,10 @@ def _contiguous(part: Tensor) -> Tensor:
 
 
 def b_scans() -> Study:
-    """Return a volume that looks like a retina from afar: bright bands on dark, with noise."""
-    rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[: B_SCAN_SHAPE[0], : B_SCAN_SHAPE[1]]
-    scans = []
-    for i in range(B_SCANS):
-        middle = 220 + 20 * np.sin(columns / 120 + i / 10)
-        band = np.exp(-(((rows - middle) / 30) ** 2)) + 0.8 * np.exp(-(((rows - middle - 70) / 12) ** 2))
-        scans.append(0.1 + 0.6 * band + rng.normal(0, 0.05, B_SCAN_SHAPE))
-    pixels = np.clip(scans, 0, 1).astype(np.float32)
+    """Return a volume of simulated B-scans that the task's gate lets pass, some of them with disease."""
+    options = ScanOptions(size=B_SCAN_SHAPE, detachments=(Dome(2.9, 0.75, 0.17),), fluid=(Dome(3.7, 0.55, 0.10),))
+    scans = [render_scan(i, frame_options(options, i, B_SCANS))[0] for i in range(B_SCANS)]
+    pixels = np.stack(scans).astype(np.float32) / np.float32(255)
     spacing = (0.12, 0.004, 0.011)
     return Study(pixels, "OPT", "0" * 64, "normalised", spacing, laterality="R", simulated=True)
 

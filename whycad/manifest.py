@@ -85,7 +85,8 @@ class Code(_Section):
     Region | None)`` reads a pack where the plain reading is not enough; ``gate(study, region) ->
     tuple of str`` says in plain words why an image cannot be scored; ``strange(batch) -> (n,)``
     scores how strange inputs are; ``survey(study, region)`` looks once at what ``gate`` and
-    ``preprocess`` both need, and where it is named both get what it returned as a third argument.
+    ``preprocess`` both need, and where it is named both get what it returned as a third argument;
+    ``card() -> dict of str to str`` gives the model card's own tables (``whycad.card_blocks``).
     ``whycad.plugin.Plugin`` has the details.
     """
 
@@ -98,6 +99,7 @@ class Code(_Section):
     gate: CodeReference | None = None
     survey: CodeReference | None = None
     strange: CodeReference | None = None
+    card: CodeReference | None = None
 
 
 class WeightsFile(_Section):

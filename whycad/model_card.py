@@ -6,10 +6,11 @@ import json
 import re
 from pathlib import Path
 
+from whycad.card_blocks import with_blocks
 from whycad.card_tables import with_tables
 from whycad.errors import ManifestError
 from whycad.performance import MAX_BYTES
-from whycad.plugin import Plugin
+from whycad.plugin import Plugin, contained
 from whycad.types import JsonObject
 
 FIGURES_PATTERN = "performance*.json"
@@ -39,13 +40,23 @@ def card_text(plugin: Plugin, existing: str) -> str:
     Raises
     ------
     ManifestError
-        When stored figures are broken.
+        When stored figures are broken, or the card lacks the place of a table of the task's own.
     """
     body = _HEADER.sub("", existing.replace("\r\n", "\n"), count=1)
     if not body.strip():
         body = f"\n# {plugin.manifest.title}\n\n{plugin.manifest.intended_use}\n"
-    body = with_tables(body, plugin.manifest, stored_figures(plugin.folder))
+    body = with_blocks(with_tables(body, plugin.manifest, stored_figures(plugin.folder)), _own_blocks(plugin))
     return f"---\n{card_header(plugin)}\n---\n{body}"
+
+
+def _own_blocks(plugin: Plugin) -> dict[str, str]:
+    """Return the tables that the task makes itself."""
+    reference = plugin.manifest.code.card
+    if reference is None:
+        return {}
+    blocks = plugin.resolve(reference)
+    with contained(plugin, "card"):
+        return dict(blocks())
 
 
 def card_header(plugin: Plugin) -> str:

@@ -1,7 +1,7 @@
 """Grouped cross-validation inside ``train``: ``python -m plugins.lung_nodule.crossvalidate --help``.
 
-One member per fold, trained on the other four with the recipe of the ensemble, once with soft and
-once with median labels. What is written to ``crossvalidation.json`` is what the model card states.
+One member per fold, trained on the other four with the recipe of the ensemble; soft and median labels
+are compared on one fold. What is written to ``crossvalidation.json`` is what the model card states.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from plugins.lung_nodule.crossfigures import (
     fit_platt,
     paired_log_loss,
 )
-from plugins.lung_nodule.data import KEY_SLICES, N_FOLDS, NoduleTable, nodule_table
+from plugins.lung_nodule.data import CALIBRATION_FOLD, KEY_SLICES, N_FOLDS, NoduleTable, nodule_table
 from plugins.lung_nodule.evidence import longest_diameter_mm, nodule_mask
 from plugins.lung_nodule.grid import MIDDLE, SHAPE, scale_hu
 from plugins.lung_nodule.losses import Recipe
@@ -40,6 +40,7 @@ from plugins.lung_nodule.preprocess import preprocess
 from plugins.lung_nodule.rows import read_row
 from plugins.lung_nodule.train import PLUGIN_FOLDER, MemberJob, fit_alone
 from whycad.datasets.pack import Pack, read_pack
+from whycad.datasets.splits import grouped_folds
 from whycad.engine import view_of
 from whycad.manifest import View
 from whycad.training.parallel import side_by_side
@@ -51,6 +52,8 @@ CHUNK = 32
 LEAST_READERS = 3
 SHIFT_MM = 3.0
 N_SHIFTED = 200
+# Soft and median labels are compared by two members without the calibration fold, on that fold.
+COMPARED_EPOCHS, COMPARED_SEED, N_HALVES = 45, 1, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,27 +106,42 @@ def evidence_of(model: NoduleNet, batch: FloatArray) -> tuple[NDArray[np.float64
     return torch.stack(levels, dim=1).numpy().astype(np.float64), masks
 
 
-def out_of_fold(data: Path, states: list[Path], recipe: Recipe) -> OutOfFold:
-    """Run each fold's model on the fold."""
-    table, pack = nodule_table(data), read_pack(data / KEY_SLICES)
-    rows, n = pack.rows("train"), len(table.label)
+def of_fold(data: Path, state: Path, recipe: Recipe, fold: int, table: NoduleTable) -> OutOfFold:
+    """Run one fold's model on the fold; the rows of others are 0."""
+    pack, n = read_pack(data / KEY_SLICES), len(table.label)
+    rows = pack.rows("train")
     found = OutOfFold(
         np.zeros((n, len(VIEWS))), np.zeros((n, len(SCALES))), np.zeros((n, SHAPE[1], SHAPE[2]), np.bool_)
     )
-    for fold, state in enumerate(states):
-        model, at = load_member(state, recipe), np.flatnonzero(table.fold == fold)
-        for start, batch in zip(range(0, len(at), CHUNK), patches(pack, rows[at]), strict=True):
-            part = at[start : start + CHUNK]
-            found.logit[part] = logits_of(model, batch)
-            found.expected[part], found.mask[part] = evidence_of(model, batch)
+    model, at = load_member(state, recipe), np.flatnonzero(table.fold == fold)
+    for start, batch in zip(range(0, len(at), CHUNK), patches(pack, rows[at]), strict=True):
+        part = at[start : start + CHUNK]
+        found.logit[part] = logits_of(model, batch)
+        found.expected[part], found.mask[part] = evidence_of(model, batch)
     return found
+
+
+def select(found: OutOfFold, keep: NDArray[np.bool_]) -> OutOfFold:
+    """Return the rows where ``keep`` is True."""
+    return OutOfFold(found.logit[keep], found.expected[keep], found.mask[keep])
+
+
+def out_of_fold(data: Path, states: list[Path], recipe: Recipe) -> OutOfFold:
+    """Run each fold's model on the fold."""
+    table = nodule_table(data)
+    parts = [of_fold(data, state, recipe, fold, table) for fold, state in enumerate(states)]
+    return OutOfFold(
+        sum((part.logit for part in parts), np.zeros_like(parts[0].logit)),
+        sum((part.expected for part in parts), np.zeros_like(parts[0].expected)),
+        np.logical_or.reduce([part.mask for part in parts]),
+    )
 
 
 def labelled_probability(found: OutOfFold, table: NoduleTable) -> NDArray[np.float64]:
     """Return calibrated probabilities of all nodules ``(n,)``, each from the other folds' labelled ones."""
     logit, known = found.logit.mean(axis=1), table.label >= 0
     out = np.empty(len(logit))
-    for fold in range(N_FOLDS):
+    for fold in np.unique(table.fold):
         test, fitted = table.fold == fold, known & (table.fold != fold)
         slope, offset = fit_platt(logit[fitted], table.label[fitted] == 1)
         out[test] = 1 / (1 + np.exp(-(slope * logit[test] + offset)))
@@ -218,31 +236,43 @@ def shift_figures(data: Path, states: list[Path], recipe: Recipe, table: NoduleT
     return {"median": float(np.median(every)), "percentile_90": float(np.percentile(every, 90)), "n": len(chosen)}
 
 
+def compare_labels(data: Path, out: Path, device: str, table: NoduleTable) -> JsonObject:
+    """Train on soft and on median labels without the calibration fold and measure both on it."""
+    recipes = {"soft": replace(Recipe(), epochs=COMPARED_EPOCHS)}
+    recipes["median"] = replace(recipes["soft"], soft_labels=False)
+    jobs = [MemberJob(data, out, CALIBRATION_FOLD, COMPARED_SEED, recipe, device) for recipe in recipes.values()]
+    states = side_by_side(fit_alone, jobs, device)
+    part = table.fold == CALIBRATION_FOLD
+    inside = table.select(part)
+    halves = grouped_folds(np.maximum(inside.label, 0), inside.patient, N_HALVES, seed=0)
+    inside = replace(inside, fold=halves)
+    known = inside.label >= 0
+    figures: JsonObject = {"n": int(known.sum()), "epochs": COMPARED_EPOCHS}
+    fitted = {}
+    for (name, recipe), state in zip(recipes.items(), states, strict=True):
+        found = select(of_fold(data, state, recipe, CALIBRATION_FOLD, table), part)
+        figures[name] = label_figures(found, inside)
+        fitted[name] = cross_fitted(found.logit.mean(axis=1)[known], inside.label[known] == 1, halves[known])
+    figures["log_loss_soft_less_median"] = paired_log_loss(
+        fitted["soft"], fitted["median"], inside.label[known] == 1, inside.patient[known]
+    )
+    return figures
+
+
 def run(data: Path, out: Path, device: str = "cpu") -> JsonObject:
     """Train what is missing, measure, and return every figure."""
-    table, recipes = nodule_table(data), {"soft": Recipe(), "median": replace(Recipe(), soft_labels=False)}
-    states = {
-        name: side_by_side(fit_alone, [MemberJob(data, out, k, 0, recipe, device) for k in range(N_FOLDS)], device)
-        for name, recipe in recipes.items()
-    }
-    found = {name: out_of_fold(data, states[name], recipes[name]) for name in recipes}
-    known = table.label >= 0
-    malignant, patient = table.label[known] == 1, table.patient[known]
-    fitted = {
-        name: cross_fitted(found[name].logit.mean(axis=1)[known], malignant, table.fold[known]) for name in recipes
-    }
-    soft = found["soft"]
+    table, recipe = nodule_table(data), Recipe()
+    states = side_by_side(fit_alone, [MemberJob(data, out, k, 0, recipe, device) for k in range(N_FOLDS)], device)
+    found = out_of_fold(data, states, recipe)
     return {
         "command": "python -m plugins.lung_nodule.crossvalidate",
         "dataset": "LIDC-IDRI, split train",
-        "size": size_figures(soft, table),
-        "concepts": concept_figures(soft, table),
-        "labels": {
-            **{name: label_figures(found[name], table) for name in recipes},
-            "log_loss_soft_less_median": paired_log_loss(fitted["soft"], fitted["median"], malignant, patient),
-        },
-        "outline": outline_figures(soft, table),
-        "seed_moved_3_mm": shift_figures(data, states["soft"], recipes["soft"], table),
+        "size": size_figures(found, table),
+        "concepts": concept_figures(found, table),
+        "ambiguity": label_figures(found, table),
+        "labels": compare_labels(data, out, device, table),
+        "outline": outline_figures(found, table),
+        "seed_moved_3_mm": shift_figures(data, states, recipe, table),
     }
 
 

@@ -1,13 +1,13 @@
 """Linear probes for the known shortcuts, on the image and on what the network sees instead.
 
-``python -m plugins.retinal_oct.probe --data ../shared/data`` prints the table of ``TRAINING.md``.
+``python -m plugins.retinal_oct.probe --data ../shared/data`` writes the figures that the card states.
 Probes are fitted on three contiguous parts of the train split and tested on the fourth, in turn.
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,13 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from plugins.retinal_oct.card import PROBES
 from plugins.retinal_oct.data import KERMANY, grey, training_rows
 from plugins.retinal_oct.preprocess import level
 from whycad.datasets.pack import Pack, read_pack
+from whycad.files import write_whole
 from whycad.types import FloatArray
 
-logger = logging.getLogger(__name__)
 SEEN = (28, 48)
 FOLDS = (0, 1, 2, 3)
 # White corners: images with next to none against images with plenty.
@@ -114,12 +115,16 @@ def run(data: Path, step: int = 1) -> list[tuple[str, int, float, float]]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Write the figures that the card states."""
     parser = argparse.ArgumentParser(description="Linear probes for the known shortcuts, before and after.")
     parser.add_argument("--data", type=Path, required=True)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for name, n, before, after in run(parser.parse_args().data):
-        logger.info("| %s | %d | %.3f | %.3f |", name, n, before, after)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name(PROBES), metavar="OUT.json")
+    args = parser.parse_args()
+    found = [
+        {"name": name, "n": n, "before": round(before, 3), "after": round(after, 3)}
+        for name, n, before, after in run(args.data)
+    ]
+    write_whole(args.out, json.dumps({"probes": found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,88 @@
+"""The tables that lung and OCT put into their cards say what the stored figures say, and fit their places."""
+
+import json
+
+import pytest
+
+from plugins.lung_nodule import card as lung
+from plugins.retinal_oct import card as oct_card
+from whycad.card_blocks import with_blocks
+from whycad.plugin import load_plugin
+from whycad.registry import builtin_folder
+
+
+def figure(value):
+    return {"value": value, "interval": [value - 0.01, value + 0.01]}
+
+
+def sized(**more):
+    parts = {name: figure(value) for name, value in (("model", 0.93), ("diameter", 0.91), ("difference", 0.02))}
+    return {"n_benign": 100, "n_malignant": 40, "n_patients": 90, **parts, **more}
+
+
+@pytest.fixture
+def figures():
+    labels = {
+        name: {**{m: figure(0.3) for m in ("log_loss", "brier", "auroc")}, "ece_beyond_chance": 0.01}
+        for name in ("soft", "median")
+    }
+    return {
+        "size": {
+            "overall": sized(),
+            "bands": [
+                sized(from_mm=0.0, to_mm=6.0, established=False),
+                sized(from_mm=20.0, to_mm=None, established=True),
+            ],
+        },
+        "concepts": {"n": 7, **{scale.name: figure(0.4) for scale in lung.SCALES}},
+        "labels": {"n": 228, **labels, "log_loss_soft_less_median": figure(-0.01)},
+        "ambiguity": {"ambiguity": {n: figure(0.5) for n in ("indeterminate", "labelled", "difference")}},
+        "outline": {
+            "dice_median": 0.86,
+            "dice_quartiles": [0.8, 0.9],
+            "share_without_outline": 0.01,
+            "diameter_absolute_error_median_mm": 1.2,
+        },
+        "seed_moved_3_mm": {"median": 0.05, "percentile_90": 0.2},
+    }
+
+
+def test_a_band_that_carries_nothing_shows_no_number(figures):
+    text = lung.size_table(figures["size"])
+    assert "| all | 100 | 40 | 90 | 0.930 (0.920 to 0.940) | 0.910 (0.900 to 0.920) | 0.020 (0.010 to 0.030) |" in text
+    assert "| 0 to 6 mm | 100 | 40 | 90 | not established | not established | not established |" in text
+    assert "| 20 mm and more |" in text
+
+
+def test_lung_blocks_come_from_one_file(tmp_path, figures):
+    stored = tmp_path / "crossvalidation.json"
+    stored.write_text(json.dumps(figures))
+    found = lung.blocks(stored)
+    assert "n = 7." in found["descriptors"]
+    assert "| spiculation | 0.400 (0.390 to 0.410) |" in found["descriptors"]
+    assert "soft less median labels: -0.010" in found["labels"]
+    assert "0.860 (0.800 to 0.900)" in found["others"]
+
+
+def test_oct_blocks_come_from_probes_and_reference(tmp_path):
+    probe = {"name": "white fill", "n": 12, "before": 0.9, "after": 0.51}
+    (tmp_path / oct_card.PROBES).write_text(json.dumps({"probes": [probe]}))
+    (tmp_path / oct_card.REFERENCE).write_text(json.dumps({"fluid_left_out": {"dice_lowest_patient": 0.4}}))
+    found = oct_card.blocks(tmp_path)
+    assert "| white fill | 12 | 0.900 | 0.510 |" in found["shortcuts"]
+    assert "| Dice lowest patient | 0.400 |" in found["fluid"]
+
+
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [
+        ("lung_nodule", ("size", "descriptors", "labels", "others")),
+        ("retinal_oct", ("shortcuts", "fluid")),
+        ("liver_fibrosis", ("oracle", "gate")),
+    ],
+)
+def test_every_card_has_one_place_for_each_of_its_tables(task, names):
+    path = load_plugin(builtin_folder() / task).card_path()
+    assert path is not None
+    text = path.read_text(encoding="utf-8")
+    assert with_blocks(text, dict.fromkeys(names, "fresh")).count("fresh") >= len(names)

@@ -17,6 +17,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from plugins.retinal_oct.phantom import frame_options
+from plugins.retinal_oct.phantom_scan import Dome, ScanOptions, render_scan
+from whycad.datasets.pack import read_pack
 from whycad.registry import discover
 from whycad.testing.series import make_ct_series, make_oct_volume
 from whycad.testing.stand_ins import write_lung_stand_in, write_oct_stand_in
@@ -27,6 +30,7 @@ SLOW_MS = 120_000
 REPO = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("WHYCAD_DATA", REPO.parent / "shared" / "data"))
 CT_PACK = DATA / "lung" / "ct_lidc0001_48slices.npz"
+OCT_PACK = DATA / "oct" / "kermany_cnv_normal.npz"
 CANARY = "CANARY^NAME"
 
 
@@ -58,17 +62,29 @@ def made_chest() -> Chest:
     return Chest(np.rint(volume).astype(np.int16), (2.5, 1.4, 1.4), nodule)
 
 
-def eye(n: int = 12) -> np.ndarray:
-    """B-scans of a bright band that bulges in the middle ones."""
-    z, y, x = np.indices((n, 160, 192), dtype=np.float32)
-    surface = 80 - 26 * np.exp(-(((x - 96) / 30) ** 2) - ((z - n / 2) / 2.5) ** 2)
-    band = 150 * np.exp(-(((y - surface) / 11) ** 2))
-    return np.clip(35 + band + np.random.default_rng(0).normal(0, 10, z.shape), 0, 255).astype(np.uint8)
+def real_eye(n: int = 12) -> np.ndarray:
+    """Normal B-scans with neovascularisation in the middle ones, of the part that nothing was trained on."""
+    pack = read_pack(OCT_PACK)
+    rows = [row for row in pack.rows("val") if not pack.arrays["near_fold_border"][row]]
+    normal, cnv = ([row for row in rows if pack.label_name(int(row)) == name] for name in ("NORMAL", "CNV"))
+    chosen = [*normal[: n // 2 - 2], *cnv[:4], *normal[n // 2 - 2 : n - 4]]
+    return np.stack([pack.image(int(row)) for row in chosen])
+
+
+def made_eye(n: int = 12) -> np.ndarray:
+    """Simulated B-scans through a detachment."""
+    options = ScanOptions(size=(256, 320), detachments=(Dome(2.9, 0.75, 0.17),))
+    return np.stack([render_scan(i, frame_options(options, i, n))[0] for i in range(n)])
 
 
 @pytest.fixture(scope="module")
 def chest() -> Chest:
     return real_chest() if CT_PACK.is_file() else made_chest()
+
+
+@pytest.fixture(scope="module")
+def eye() -> np.ndarray:
+    return real_eye() if OCT_PACK.is_file() else made_eye()
 
 
 @pytest.fixture(scope="module")
@@ -200,9 +216,9 @@ def _level_and_prevalence_do_not_run_the_model(page: Page) -> None:
     expect(page.locator(".st-key-answer")).not_to_contain_text("at your prevalence")
 
 
-def test_oct_volume_is_jumped_along_explained_and_saved(page: Page, tmp_path: Path) -> None:
+def test_oct_volume_is_jumped_along_explained_and_saved(page: Page, eye: np.ndarray, tmp_path: Path) -> None:
     file = tmp_path / "eye.dcm"
-    file.write_bytes(make_oct_volume(eye(), (0.25, 0.004, 0.012)))
+    file.write_bytes(make_oct_volume(eye, (0.25, 0.004, 0.012)))
     upload(page, [file])
     expect(page.locator(".st-key-answer h3")).to_have_text(re.compile(r"^[<>\d. ]+ %$"))
     expect(page.locator(".st-key-rows-card")).to_contain_text("Slices that refer")

@@ -162,6 +162,9 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     _check_same_run(folder, config)
+    members = _member_paths(folder, config)
+    if all(member.exists() for member in members):
+        return members
     torch.manual_seed(config.seed)
     model = build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = _State(model, copy.deepcopy(model), _optimizer(model, config, device))
@@ -171,14 +174,14 @@ def fit(
     make = CapturedStep if captured else EagerStep
     step = make(model, state.optimizer, step_loss, torch.Generator(device))
     first = 0
-    for length, member in zip(config.cycles, _member_paths(folder, config), strict=True):
+    for length, member in zip(config.cycles, members, strict=True):
         for epoch in range(max(first, state.epoch), first + length):
             _train_epoch(state, step, weights, config, (first, length, epoch))
             if epoch == first + length - 1:
                 torch.save(state.average.state_dict(), member)
             state.save(folder / "state.pt")
         first += length
-    return _member_paths(folder, config)
+    return members
 
 
 def _optimizer(model: nn.Module, config: FitConfig, device: torch.device) -> torch.optim.AdamW:

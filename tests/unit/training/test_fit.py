@@ -96,6 +96,12 @@ def test_rotation_keeps_shapes_of_an_oblong_image():
         np.testing.assert_allclose(rigid @ rigid.T, np.eye(2), atol=1e-5)
 
 
+def test_a_finished_run_is_not_repeated(tmp_path):
+    first = fit(build, step_loss, np.ones(64), tmp_path, CONFIG, CPU)
+    (tmp_path / "state.pt").unlink()
+    assert fit(build, stop_in_epoch(0), np.ones(64), tmp_path, CONFIG, CPU) == first
+
+
 def test_a_run_of_a_gpu_goes_on_here(tmp_path):
     fit(build, step_loss, np.ones(64), tmp_path, FitConfig(cycles=(1,), batch_size=16, seed=3), CPU)
     stored = torch.load(tmp_path / "state.pt", weights_only=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from whycad.registry import Registry
 
 PACK_PARTS = 2
+N_FOREIGN = 200
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,7 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--cache", type=Path, default=Path(".cache/uncertainty"), metavar="DIR")
     parser.add_argument("--fresh", action="store_true", help="make kept predictions again")
     parser.add_argument("--draws", type=positive, default=1000, metavar="N", help="bootstrap draws (default 1000)")
-    parser.add_argument("--foreign", type=positive, default=200, metavar="N", help="images of each other task")
+    parser.add_argument("--foreign", type=positive, default=N_FOREIGN, metavar="N", help="images of each other task")
     add_device(parser)
 
 
@@ -158,4 +159,5 @@ def _command(args: argparse.Namespace) -> str:
     """Return the command that gives this report, by file name."""
     tasks = [part for task in args.task for part in ("--task", task)]
     packs = [part for task, path in args.pack for part in ("--pack", f"{task}={path.name}")]
-    return shlex.join(["whycad", "uncertainty", "--data", "DATA", *tasks, *packs, "--out", args.out.name])
+    foreign = [] if args.foreign == N_FOREIGN else ["--foreign", str(args.foreign)]
+    return shlex.join(["whycad", "uncertainty", "--data", "DATA", *tasks, *packs, *foreign, "--out", args.out.name])

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from whycad.plugin import Plugin
     from whycad.registry import Registry
 
-PACK_PARTS = 2
 N_FOREIGN = 200
 
 

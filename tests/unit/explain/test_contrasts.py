@@ -104,6 +104,19 @@ def test_columns_that_are_not_there_are_refused(nets, make_inputs, method):
         explain(method, nets.ensemble(Stages()), make_inputs((12, 36)), Contrast((2, 3, 4), (0,)), "x", OPTIONS)
 
 
+@pytest.mark.parametrize("method", sorted(id_ for id_, one in METHODS.items() if one.scope == "member"))
+def test_a_boundary_is_explained_as_a_network_would_be_that_answers_it(make_inputs, method):
+    class Direct(Stages):
+        def forward(self, x):
+            return self.boundaries(x)
+
+    with asked(model := Stages().eval(), AT_LEAST_2) as column:
+        ours = METHODS[method].explain(model, make_inputs((12, 36)), column, OPTIONS)
+    direct = METHODS[method].explain(Direct().eval(), make_inputs((12, 36)), 1, OPTIONS)
+    np.testing.assert_allclose(ours.map, direct.map, rtol=1e-3, atol=1e-6)
+    assert np.abs(ours.map).max() > 0
+
+
 def test_the_hook_goes_after_failures_too():
     model = Stages()
     with pytest.raises(KeyError), asked(model, AT_LEAST_2):

@@ -50,3 +50,20 @@ def test_a_volume_is_explained_twice_the_same(nets, volume, method):
 def test_the_mass_lies_in_the_slices_that_matter(nets, volume, method):
     values = np.clip(explain(method, nets.ensemble(Half()), volume, 1, "b", OPTIONS).map, 0, None)
     assert values[:3].sum() > 0.7 * values.sum()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("method", sorted(METHODS))
+@pytest.mark.parametrize("d", [2, 3])
+def test_on_a_gpu_the_map_is_that_of_the_cpu(nets, make_inputs, volume, method, d):
+    """The random draws are made in NumPy, so that they are the same on every device."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    inputs, channels = (make_inputs((12, 18)), 3) if d == 2 else (volume, 1)
+    on_cpu = nets.ensemble(*(nets.smooth(channels, d, seed=seed) for seed in range(2)))
+    on_gpu = nets.ensemble(*(nets.smooth(channels, d, seed=seed).cuda() for seed in range(2)))
+    on_gpu.device = torch.device("cuda")
+    one, other = (explain(method, ensemble, inputs, 1, "b", OPTIONS) for ensemble in (on_cpu, on_gpu))
+    scale = float(np.abs(one.map).max())
+    np.testing.assert_allclose(other.map / scale, one.map / scale, atol=1e-2)
+    assert other.parameters == one.parameters

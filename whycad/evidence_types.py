@@ -18,9 +18,10 @@ class Fidelity:
     Attributes
     ----------
     convergence_delta : float or None
-        Integrated gradients: sum of the map less the change in output, relative to the change.
+        Integrated gradients, GradientSHAP: sum of the map less the change in output, relative to
+        the change.
     local_r2 : float or None
-        LIME: weighted R2 of the linear surrogate.
+        LIME, KernelSHAP: weighted R2 of the linear surrogate.
     n_samples : int or None
         Model evaluations spent.
     mass_inside : float or None
@@ -46,9 +47,9 @@ class Attribution:
     Attributes
     ----------
     method : str
-        Method id: ``gradcam``, ``ig``, ``occlusion``, ``lime``.
+        Method id: a key of ``whycad.explain.METHODS``, such as ``gradcam`` or ``lime``.
     target : str
-        Label code that was explained.
+        What was explained: a label code, or a boundary or contrast as ``whycad.targets`` writes it.
     map : ndarray of float32
         On the source's spatial grid.
     signed : bool
@@ -57,6 +58,10 @@ class Attribution:
         Everything needed to make it again.
     seed : int
     fidelity : Fidelity
+    disagreement : ndarray of float32 or None
+        On the same grid: standard deviation over the members of their own maps, each divided by
+        its largest magnitude; 0 where they agree, at most 1. None of one member, or where the
+        method does not tell members apart.
     """
 
     method: str
@@ -66,6 +71,7 @@ class Attribution:
     parameters: Mapping[str, MetadataValue] = field(default_factory=dict)
     seed: int = 0
     fidelity: Fidelity = field(default_factory=Fidelity)
+    disagreement: FloatArray | None = None
 
 
 @dataclass(frozen=True)

@@ -135,15 +135,27 @@ class Inference(_Section):
 
 
 class Explain(_Section):
-    """Explanation methods that fit the model; ``gradcam_layer`` is a dotted module name."""
+    """Explanation methods that readers are offered; ``gradcam_layer`` is a dotted module name.
+
+    Researchers may ask for every other method too, except those named in ``unfit``.
+    """
 
     methods: tuple[Identifier, ...] = ("ig", "occlusion", "lime")
+    unfit: tuple[Identifier, ...] = ()
     gradcam_layer: str = ""
 
     @model_validator(mode="after")
     def _layer_named(self) -> Explain:
-        if "gradcam" in self.methods and not self.gradcam_layer:
-            raise ValueError("method 'gradcam' needs gradcam_layer")
+        for method in ("gradcam", "gradcam_pp"):
+            if method in self.methods and not self.gradcam_layer:
+                raise ValueError(f"method {method!r} needs gradcam_layer")
+        return self
+
+    @model_validator(mode="after")
+    def _offered_methods_fit(self) -> Explain:
+        both = sorted(set(self.methods) & set(self.unfit))
+        if both:
+            raise ValueError(f"methods {both} are both offered and unfit")
         return self
 
 

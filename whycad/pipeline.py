@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,14 @@ from whycad.errors import PluginError
 from whycad.hooks import Hooks
 from whycad.reading import Reading, evidence_of, on_source_grid, read_whole
 from whycad.scoring import calibration_of, input_problems
+from whycad.targets import Target, each_way, target_of
 from whycad.types import AnalysisRequest, AnalysisResult, EvidenceLevel, Progress, Provenance, Study
 from whycad.uncertainty.calibration import calibrate
 from whycad.volume import is_read_by_slices, read_by_slices
 
 if TYPE_CHECKING:
     from whycad.inference import Ensemble
+    from whycad.manifest import Manifest
     from whycad.plugin import Plugin
 
 __all__ = ["Hooks", "analyse", "calibration_of", "input_problems", "predict_batch"]
@@ -63,7 +65,7 @@ def analyse(
         request = replace(request, explain=())
     result = _with_evidence(_result(study, request, reading, ensemble), reading, ensemble, hooks)
     hooks.partial(result)
-    for step in range(len(request.explain)):
+    for step in _steps(result, plugin.manifest):
         result = _with_map(result, step, reading, ensemble, hooks)
         hooks.partial(result)
     hooks.progress(Progress("done", 1.0, "Done"))
@@ -81,38 +83,74 @@ def _with_evidence(result: AnalysisResult, reading: Reading, ensemble: Ensemble,
     )
 
 
-def _with_map(result: AnalysisResult, step: int, reading: Reading, ensemble: Ensemble, hooks: Hooks) -> AnalysisResult:
-    """Add the map of the request's method number ``step``."""
+@dataclass(frozen=True)
+class _Step:
+    """One map to make: number ``number`` from 0, of ``of``."""
+
+    method: str
+    target: Target
+    number: int
+    of: int
+
+
+def _steps(result: AnalysisResult, manifest: Manifest) -> list[_Step]:
+    """Return the maps that a request asks for, after checking it.
+
+    Raises
+    ------
+    PluginError
+        When a method does not fit the task.
+    ManifestError, ExplanationError
+        When the task cannot be asked for the target.
+    """
+    request = result.request
+    if not request.explain:
+        return []
+    from whycad.explain import fitting_methods
+
+    fitting = fitting_methods(manifest.explain)
+    for method in request.explain:
+        if method not in fitting:
+            raise PluginError(
+                f"task {manifest.id!r} does not offer method {method!r}", remedy=f"it offers {', '.join(fitting)}"
+            )
+    targets = each_way(result.prediction, manifest) if request.each_way else ()
+    targets = targets or (target_of(request.target or result.prediction.predicted, manifest),)
+    pairs = [(method, target) for method in request.explain for target in targets]
+    return [_Step(method, target, number, len(pairs)) for number, (method, target) in enumerate(pairs)]
+
+
+def _with_map(
+    result: AnalysisResult, step: _Step, reading: Reading, ensemble: Ensemble, hooks: Hooks
+) -> AnalysisResult:
+    """Add one map."""
     from whycad.explain import ExplainOptions, explain
 
     hooks.check()
     assert reading.inputs is not None
     plugin = ensemble.plugin
-    request, method = result.request, result.request.explain[step]
-    if method not in plugin.manifest.explain.methods:
-        raise PluginError(
-            f"task {plugin.manifest.id!r} does not offer method {method!r}",
-            remedy=f"it offers {', '.join(plugin.manifest.explain.methods)}",
-        )
-    code = request.target or result.prediction.predicted
-    plugin.manifest.label(code)
     calibration = calibration_of(plugin)
 
     def report(fraction: float) -> None:
-        whole = 0.15 + 0.85 * (step + fraction) / len(request.explain)
-        hooks.progress(Progress("explain", whole, f"{method}, {fraction:.0%}"))
+        whole = 0.15 + 0.85 * (step.number + fraction) / step.of
+        hooks.progress(Progress("explain", whole, f"{step.method}, {fraction:.0%}"))
 
     options = ExplainOptions(
-        seed=request.seed,
+        seed=result.request.seed,
         gradcam_layer=plugin.manifest.explain.gradcam_layer,
         progress=report,
         cancelled=hooks.cancelled,
         probabilities=lambda logits: calibrate(np.asarray(logits), calibration).mean(axis=0),
     )
-    column = plugin.manifest.label_codes.index(code)
-    attribution = explain(method, ensemble, reading.inputs, column, code, options)
-    values = on_source_grid(attribution.map, reading, result.source_shape)
-    return replace(result, attributions=(*result.attributions, replace(attribution, map=values)))
+    columns = step.target.columns(plugin.manifest.label_codes)
+    attribution = explain(step.method, ensemble, reading.inputs, columns, str(step.target), options)
+    differs = attribution.disagreement
+    shown = replace(
+        attribution,
+        map=on_source_grid(attribution.map, reading, result.source_shape),
+        disagreement=None if differs is None else on_source_grid(differs, reading, result.source_shape),
+    )
+    return replace(result, attributions=(*result.attributions, shown))
 
 
 def _result(study: Study, request: AnalysisRequest, reading: Reading, ensemble: Ensemble) -> AnalysisResult:

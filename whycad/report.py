@@ -14,6 +14,7 @@ from whycad.manifest import Manifest
 from whycad.performance import NOTHING, Performance
 from whycad.rendering import base_picture, data_uri, overlay, shown_slice
 from whycad.report_evidence import evidence_context, profile_context
+from whycad.targets import target_name
 from whycad.types import AnalysisResult, Attribution, Fidelity, JsonObject, Prediction, Study, TaskKind
 from whycad.uncertainty.words import set_sentence
 
@@ -203,7 +204,7 @@ def _label_row(prediction: Prediction, code: str, content: ReportContent) -> Jso
 
 
 def _map(content: ReportContent, attribution: Attribution, index: int | None) -> JsonObject:
-    name = content.manifest.label(attribution.target).name
+    name = target_name(attribution.target, content.manifest)
     return {
         "uri": data_uri(overlay(content.study, attribution, index=index)),
         "alt": map_alt(attribution, name),

@@ -105,7 +105,7 @@ def result_to_json(result: AnalysisResult, *, with_maps: bool = False) -> JsonOb
     body = _encode(result if with_maps else _without_grids(result), "result", None)
     if not with_maps:
         for item in body["attributions"]:
-            del item["map"]
+            del item["map"], item["disagreement"]
         for item, segmentation in zip(body["segmentations"], result.segmentations, strict=True):
             del item["mask"]
             item["n_pixels"] = int(segmentation.mask.sum())
@@ -113,7 +113,8 @@ def result_to_json(result: AnalysisResult, *, with_maps: bool = False) -> JsonOb
 
 
 def _without_grids(result: AnalysisResult) -> AnalysisResult:
-    maps = tuple(dataclasses.replace(a, map=np.zeros((0, 0), np.float32)) for a in result.attributions)
+    empty = np.zeros((0, 0), np.float32)
+    maps = tuple(dataclasses.replace(a, map=empty, disagreement=None) for a in result.attributions)
     masks = tuple(dataclasses.replace(s, mask=np.zeros((0, 0), np.bool_)) for s in result.segmentations)
     return dataclasses.replace(result, attributions=maps, segmentations=masks)
 

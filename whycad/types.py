@@ -213,11 +213,14 @@ class AnalysisRequest:
     explain : tuple of str
         Method ids, in the order in which they are wanted.
     target : str
-        Label code to explain; empty for the predicted label.
+        What to explain, as ``whycad.targets`` writes it: a label code, ``>=CODE``, or
+        ``CODE/CODE``; empty for the predicted label.
     region : Region or None
     coverage : float
         Nominal coverage of the conformal set.
     seed : int
+    each_way : bool
+        Where the set holds two labels, explain each rather than the other, instead of the target.
     """
 
     explain: tuple[str, ...] = ()
@@ -225,6 +228,7 @@ class AnalysisRequest:
     region: Region | None = None
     coverage: float = 0.9
     seed: int = 0
+    each_way: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,18 @@ NOTICE = "Research and education only, not for clinical use"
 SIMULATED = "Simulated: this image or the model's training data was made by a program, not taken from a patient."
 GATE_BYPASSED = "Simulated, gate bypassed for demonstration: a real image like this one would get no answer."
 NOT_ESTABLISHED = "not established"
-METHOD_NAMES = {"gradcam": "Grad-CAM", "ig": "Integrated gradients", "occlusion": "Occlusion", "lime": "LIME"}
+METHOD_NAMES = {
+    "gradcam": "Grad-CAM",
+    "gradcam_pp": "Grad-CAM++",
+    "ig": "Integrated gradients",
+    "gradient_shap": "GradientSHAP",
+    "smoothgrad": "SmoothGrad",
+    "input_x_gradient": "Input x gradient",
+    "occlusion": "Occlusion",
+    "lime": "LIME",
+    "kernel_shap": "KernelSHAP",
+    "rise": "RISE",
+}
 SITES = ("site", "body_part", "anatomic_site")
 
 Level = Literal["low", "moderate", "high"]

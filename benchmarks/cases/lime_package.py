@@ -22,7 +22,8 @@ from benchmarks.case import Case, interleaved
 from benchmarks.nets import Free, Probabilities, ResNet18, Small, made, picture
 from whycad.explain import ExplainOptions
 from whycad.explain.base import fitted_batch
-from whycad.explain.lime import fit_lime, segment_means
+from whycad.explain.lime import fit_lime
+from whycad.explain.segment_masks import segment_means
 from whycad.explain.superpixels import Segments, grid_segments, superpixels
 from whycad.folding import folded
 

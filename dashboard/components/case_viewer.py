@@ -24,6 +24,7 @@ from dashboard.text import plain
 from whycad import wording
 from whycad.manifest import Manifest
 from whycad.report import fidelity_text
+from whycad.targets import target_name
 from whycad.types import AnalysisResult, Attribution, DecisionKind, SliceProfile
 
 HU_WINDOWS = (("Lung", -600.0, 1500.0), ("Mediastinum", 40.0, 400.0), ("Bone", 400.0, 1800.0))
@@ -141,7 +142,7 @@ def _overlay(job: Work, attribution: Attribution, manifest: Manifest) -> ViewerO
         kept = ViewerOverlay.from_attribution(
             attribution,
             name=wording.method_name(attribution.method),
-            target=manifest.label(attribution.target).name,
+            target=target_name(attribution.target, manifest),
             description=f"Fidelity: {fidelity_text(attribution.fidelity)}. Seed {attribution.seed}.",
         )
         job.overlays[key] = kept

@@ -12,6 +12,7 @@ from whycad import wording
 from whycad.manifest import Manifest
 from whycad.report import SIGNED_LEGEND, UNSIGNED_LEGEND, fidelity_text
 from whycad.report_evidence import CONCEPT_NOTE, OUTLINE_NOTE
+from whycad.targets import target_name
 from whycad.types import AnalysisResult, Attribution, Concept
 
 
@@ -64,7 +65,7 @@ def _concepts(concepts: tuple[Concept, ...]) -> None:
 def _one_map(attribution: Attribution, manifest: Manifest) -> None:
     with st.container(border=True, gap="xsmall"):
         grade = f" · grade {plain(attribution.fidelity.grade)}" if attribution.fidelity.grade else ""
-        name = plain(manifest.label(attribution.target).name)
+        name = plain(target_name(attribution.target, manifest))
         st.markdown(f"**{plain(wording.method_name(attribution.method))}** for {name}{grade}")
         legend = SIGNED_LEGEND if attribution.signed else UNSIGNED_LEGEND
         st.markdown(f"{legend.capitalize()}. Fidelity: {plain(fidelity_text(attribution.fidelity), 600)}.")

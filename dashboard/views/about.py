@@ -40,11 +40,23 @@ METHODS = (
     ("Like the training images", "A distance in the network's own features. It sees gross differences, not subtle "
      "ones."),
     ("Grad-CAM", "Coarse: the last layers see in blocks. It shows what spoke for a label, never what spoke against."),
+    ("Grad-CAM++", "As Grad-CAM, but each place has its own weight, so that several spots of one kind count alike."),
     ("Integrated gradients", "Depends on the baseline. Fine grain is not precision. The convergence error says how "
      "much of the output it accounts for."),
+    ("GradientSHAP", "As integrated gradients, averaged over noisy baselines. The noise is a choice, not a population "
+     "of healthy images."),
+    ("SmoothGrad", "Where a small change would move the output most; not in which direction, and not what the output "
+     "is made of."),
+    ("Input x gradient", "The cheapest, and the noisiest: the slope at the image itself, blind to saturation."),
     ("Occlusion", "Hides patches and watches. A hidden patch is itself a strange image."),
     ("LIME", "A linear model of the neighbourhood of one image, made of superpixels. Another seed gives another map; "
      "the local fit says how well it imitates the model."),
+    ("KernelSHAP", "Fair shares of the score among superpixels. They add up, but to the difference from a hidden "
+     "image, which is a strange image."),
+    ("RISE", "Watches through random soft masks. Blurred by the size of their cells; another seed gives another map."),
+    ("Disagreement of the members", "How far the networks' own maps differ. Where they agree they may all be wrong."),
+    ("A boundary, or one label rather than another", "What spoke for this rather than that. It says nothing of the "
+     "labels that were not named."),
 )  # fmt: skip
 PRIVACY = """
 - Files are decoded in a separate process with limits on memory and time, and known by their hash only.

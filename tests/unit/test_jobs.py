@@ -369,7 +369,7 @@ class TestProtocol:
 
     @pytest.mark.parametrize("region", [None, Region((1.0, 2.5)), Region((0.0, 0.0), (5.0, 6.0))])
     def test_requests_come_back(self, region: Region | None) -> None:
-        request = AnalysisRequest(("ig", "lime"), "a", region, 0.8, 7)
+        request = AnalysisRequest(("ig", "lime"), ">=a", region, 0.8, 7, each_way=True)
         assert request_from_json(request_to_json(request)) == request
 
     def test_errors_come_back_printable_and_short(self) -> None:

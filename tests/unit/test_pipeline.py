@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from whycad.errors import GeometryError, JobCancelledError, ManifestError, PluginError
+from whycad.explain import METHODS, fitting_methods
 from whycad.pipeline import Hooks, analyse, predict_batch
 from whycad.result_io import load_result, results_equal, save_result
 from whycad.testing.plugins import TinyPlugin, make_study, write_plugin
@@ -56,6 +57,52 @@ def test_the_label_asked_for_is_explained(plugin, ensemble):
     for code in plugin.manifest.label_codes:
         request = AnalysisRequest(explain=("ig",), target=code)
         assert analyse(make_study(), plugin, request, ensemble=ensemble).attributions[0].target == code
+
+
+def test_researchers_get_every_method_that_fits_with_its_disagreement(plugin, ensemble, tmp_path):
+    fitting = fitting_methods(plugin.manifest.explain)
+    assert fitting[:4] == plugin.manifest.explain.methods
+    assert set(fitting) == set(METHODS)
+    methods = ("gradcam_pp", "input_x_gradient", "kernel_shap")
+    result = analyse(make_study(), plugin, AnalysisRequest(explain=methods), ensemble=ensemble)
+    assert [a.method for a in result.attributions] == list(methods)
+    assert all(a.disagreement.shape == a.map.shape for a in result.attributions)
+    save_result(result, tmp_path / "case")
+    assert results_equal(load_result(tmp_path / "case"), result)
+
+
+def test_methods_that_do_not_fit_are_refused(plugin, ensemble):
+    unfit = plugin.manifest.explain.model_copy(update={"unfit": ("rise",), "methods": ("ig",), "gradcam_layer": ""})
+    assert not {"rise", "gradcam", "gradcam_pp"} & set(fitting_methods(unfit))
+    with pytest.raises(PluginError, match="does not offer method 'astrology'"):
+        analyse(make_study(), plugin, AnalysisRequest(explain=("ig", "astrology")), ensemble=ensemble)
+
+
+def test_of_a_set_of_two_a_map_each_way(plugin, ensemble):
+    """At some level the set holds two labels; at others the one target is explained."""
+    sizes = set()
+    for coverage in np.linspace(0.05, 0.95, 19):
+        request = AnalysisRequest(explain=("input_x_gradient",), coverage=float(coverage), each_way=True)
+        result = analyse(make_study(), plugin, request, ensemble=ensemble)
+        chosen, targets = result.prediction.conformal_set, [a.target for a in result.attributions]
+        sizes.add(len(chosen))
+        pair = [f"{chosen[0]}/{chosen[1]}", f"{chosen[1]}/{chosen[0]}"] if len(chosen) == 2 else []
+        assert targets == (pair or [result.prediction.predicted])
+    assert 2 in sizes
+    assert len(sizes) > 1
+
+
+def test_the_boundary_of_an_ordinal_task_is_explained(tmp_path):
+    plugin = write_plugin(tmp_path, TinyPlugin(kind="ordinal"))
+    request = AnalysisRequest(explain=("ig", "occlusion"), target=">=b")
+    result = analyse(make_study(), plugin, request, ensemble=load(plugin))
+    assert [a.target for a in result.attributions] == [">=b", ">=b"]
+    assert [str(a.parameters["explains"]).split()[-1] for a in result.attributions] == ["log-odds", "members"]
+    occlusion, p = result.attributions[1], result.prediction.probability
+    label = analyse(make_study(), plugin, replace(request, target="a"), ensemble=load(plugin)).attributions[1]
+    assert p("a") + p("b") + p("c") == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(occlusion.map, -label.map, atol=1e-5)
+    assert np.abs(occlusion.map).max() > 1e-4
 
 
 def test_same_request_same_result(plugin, ensemble):

@@ -78,10 +78,32 @@ def test_a_changed_map_is_noticed():
     assert not results_equal(result, replace(result, attributions=(other,)))
 
 
+def test_a_disagreement_map_is_kept_bit_by_bit_and_left_out_of_plain_json(tmp_path):
+    result = make_result()
+    differs = np.random.default_rng(1).random((6, 8), dtype=np.float32)
+    result = replace(result, attributions=(replace(result.attributions[0], disagreement=differs),))
+    save_result(result, tmp_path / "case")
+    loaded = load_result(tmp_path / "case")
+    assert results_equal(loaded, result)
+    assert not results_equal(loaded, make_result())
+    assert loaded.attributions[0].disagreement.dtype == np.float32
+    assert "disagreement" not in result_to_json(result)["attributions"][0]
+    assert result_to_json(result, with_maps=True)["attributions"][0]["disagreement"] == differs.tolist()
+
+
 def test_a_changed_outline_is_noticed():
     result = make_result()
     other = replace(result.segmentations[0], mask=~result.segmentations[0].mask)
     assert not results_equal(result, replace(result, segmentations=(other,)))
+
+
+def test_a_result_saved_before_members_were_compared_still_loads(tmp_path):
+    result = make_result()
+    save_result(result, tmp_path / "case")
+    body = json.loads((tmp_path / "case" / JSON_NAME).read_text())
+    del body["result"]["attributions"][0]["disagreement"], body["result"]["request"]["each_way"]
+    (tmp_path / "case" / JSON_NAME).write_text(json.dumps(body))
+    assert results_equal(load_result(tmp_path / "case"), result)
 
 
 def test_a_result_saved_before_there_was_evidence_still_loads(tmp_path):

@@ -49,9 +49,23 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_task(parser)
     parser.add_argument(
-        "--explain", type=codes, default=(), metavar="METHODS", help="such as gradcam,ig,occlusion,lime"
+        "--explain",
+        type=codes,
+        default=(),
+        metavar="METHODS",
+        help="such as gradcam,ig,occlusion,lime; any that fits the task, not only those that readers are offered",
     )
-    parser.add_argument("--label", default="", metavar="L", help="label code to explain; the predicted one by default")
+    asked = parser.add_mutually_exclusive_group()
+    asked.add_argument(
+        "--label",
+        default="",
+        metavar="L",
+        help="what to explain: a label code (the predicted one by default), '>=F2' for a boundary of an ordinal task, "
+        "or 'mel/nv' for one label rather than another",
+    )
+    asked.add_argument(
+        "--each-way", action="store_true", help="of a set of two labels explain each rather than the other"
+    )
     parser.add_argument("--coverage", type=level, default=0.9, help="nominal coverage of the set (default 0.9)")
     parser.add_argument("--seed", type=int, default=0, help="of the explanations (default 0)")
     parser.add_argument("--json", type=Path, metavar="OUT.json")
@@ -108,20 +122,22 @@ def _name(item: StudyItem, index: int) -> str:
 def _prepare(args: argparse.Namespace) -> _Work:
     """Check what can be checked before the model is loaded, and load it."""
     from whycad.errors import ExplanationError
+    from whycad.explain import fitting_methods
     from whycad.inference import choose_device, load_members
     from whycad.registry import discover
+    from whycad.targets import target_of
     from whycad.types import AnalysisRequest
 
     plugin = discover().get(args.task)
-    offered = plugin.manifest.explain.methods
+    offered = fitting_methods(plugin.manifest.explain) if args.explain else ()
     unknown = [method for method in args.explain if method not in offered]
     if unknown:
         raise ExplanationError(
             f"task {plugin.id!r} does not offer {', '.join(unknown)}", remedy=f"it offers {', '.join(offered)}"
         )
     if args.label:
-        plugin.manifest.label(args.label)
-    request = AnalysisRequest(args.explain, args.label, None, args.coverage, args.seed)
+        target_of(args.label, plugin.manifest)
+    request = AnalysisRequest(args.explain, args.label, None, args.coverage, args.seed, args.each_way)
     return _Work(plugin, load_members(plugin, choose_device(args.device)), request)
 
 

@@ -8,24 +8,21 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import product
 from types import MappingProxyType
 
 import numpy as np
-import torch
-from torch import nn
 
 from whycad.errors import ExplanationError
 from whycad.explain.base import Explainer, ExplainOptions, RawMap
-from whycad.explain.ensemble import EnsembleProbabilities, ExplainableEnsemble
-from whycad.explain.integrated_gradients import delta_remarks
+from whycad.explain.ensemble import ExplainableEnsemble
+from whycad.explain.members import over_ensemble, over_members
 from whycad.imaging.geometry import map_to_source
-from whycad.types import Attribution, Fidelity, FloatArray, Geometry, ModelInput
+from whycad.manifest import Explain
+from whycad.targets import Contrast
+from whycad.types import Attribution, FloatArray, Geometry, ModelInput
 
-__all__ = ["METHODS", "Attribution", "ExplainOptions", "Explainer", "RawMap", "explain"]
-
-OUT_OF_MEMORY_NOTE = "ran on the CPU after the GPU ran out of memory"
+__all__ = ["METHODS", "Attribution", "ExplainOptions", "Explainer", "RawMap", "explain", "fitting_methods"]
 
 
 def _discovered() -> Mapping[str, Explainer]:
@@ -43,11 +40,24 @@ def _discovered() -> Mapping[str, Explainer]:
 METHODS: Mapping[str, Explainer] = _discovered()
 
 
+def fitting_methods(section: Explain) -> tuple[str, ...]:
+    """Return every method that fits a task: first those that it offers readers, then the others for researchers.
+
+    A method that reads a layer fits where the manifest names one.
+
+    Parameters
+    ----------
+    section : whycad.manifest.Explain
+    """
+    others = [id_ for id_, one in METHODS.items() if section.gradcam_layer or not one.needs_layer]
+    return tuple(dict.fromkeys((*section.methods, *(id_ for id_ in others if id_ not in section.unfit))))
+
+
 def explain(
     method: str,
     ensemble: ExplainableEnsemble,
     inputs: ModelInput,
-    target_index: int,
+    target_index: int | Contrast,
     target_code: str,
     options: ExplainOptions | None = None,
 ) -> Attribution:
@@ -55,7 +65,8 @@ def explain(
 
     Gradient methods explain each member's logit, and maps are averaged; perturbation methods
     explain the members' mean probability, calibrated where ``options.probabilities`` is given.
-    Both see the image unflipped.
+    Of a contrast (``whycad.targets``) they explain the log-odds, and the asked labels' share of
+    the probability of all that it names. Both see the image unflipped.
 
     Parameters
     ----------
@@ -64,16 +75,17 @@ def explain(
     ensemble : ExplainableEnsemble
         Such as ``whycad.inference.Ensemble``.
     inputs : ModelInput
-    target_index : int
-        Column of the target in the output.
+    target_index : int or Contrast
+        Column of the target in the output, or the columns that are set against each other.
     target_code : str
-        Its label code.
+        Its label code, or the text of a ``whycad.targets.Target``.
     options : ExplainOptions or None
 
     Returns
     -------
     Attribution
-        ``map`` is float32 on the source's spatial grid, 0 outside the model's field of view.
+        ``map`` is float32 on the source's spatial grid, 0 outside the model's field of view; so is
+        ``disagreement``, where there are several members.
 
     Raises
     ------
@@ -89,13 +101,9 @@ def explain(
         )
     explainer = METHODS[method]
     if explainer.scope == "member":
-        raw = _over_members(explainer, ensemble.explain_members(), inputs, target_index, options)
+        raw = over_members(explainer, ensemble.explain_members(), inputs, target_index, options)
     else:
-        scorer = EnsembleProbabilities(ensemble, options)
-        raw = explainer.explain(scorer, inputs, target_index, options)
-        calibrated = "calibrated" if options.probabilities is not None else "uncalibrated"
-        explains = f"{calibrated} mean probability of the members"
-        raw = replace(raw, parameters={**raw.parameters, "explains": explains, "view": "identity"})
+        raw = over_ensemble(explainer, ensemble, inputs, target_index, options)
     if not np.isfinite(raw.map).all():
         raise ExplanationError(f"{explainer.name} gave NaN or infinite values")
     return Attribution(
@@ -106,6 +114,7 @@ def explain(
         parameters=raw.parameters,
         seed=options.seed,
         fidelity=raw.fidelity,
+        disagreement=None if raw.disagreement is None else to_source(raw.disagreement, inputs.geometry),
     )
 
 
@@ -133,45 +142,3 @@ def to_source(values: FloatArray, geometry: Geometry) -> FloatArray:
         part = Geometry(matrix, geometry.model_shape, tuple(int(n) for n in high - low))
         whole[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))] = map_to_source(values, part)
     return whole
-
-
-def _over_members(
-    explainer: Explainer, members: tuple[nn.Module, ...], inputs: ModelInput, target: int, options: ExplainOptions
-) -> RawMap:
-    """Explain each member and average."""
-    n = len(members)
-    maps = []
-    for index, member in enumerate(members):
-        options.check_cancelled()
-
-        def progress(fraction: float, done: int = index) -> None:
-            options.progress((done + fraction) / n)
-
-        maps.append(_on_one_member(explainer, member, inputs, target, replace(options, progress=progress)))
-    joined = {name: value for raw in maps for name, value in raw.parameters.items()}
-    parameters = {**joined, "members": n, "explains": "mean over the members' logits", "view": "identity"}
-    mean = np.stack([raw.map for raw in maps]).mean(axis=0, dtype=np.float64)
-    return RawMap(np.asarray(mean, dtype=np.float32), parameters, _joint_fidelity(maps))
-
-
-def _on_one_member(
-    explainer: Explainer, member: nn.Module, inputs: ModelInput, target: int, options: ExplainOptions
-) -> RawMap:
-    try:
-        return explainer.explain(member, inputs, target, options)
-    except torch.OutOfMemoryError:
-        raw = explainer.explain(member.cpu(), inputs, target, options)
-        return replace(raw, parameters={**raw.parameters, "note": OUT_OF_MEMORY_NOTE})
-
-
-def _joint_fidelity(maps: list[RawMap]) -> Fidelity:
-    """Join the members' figures; deltas are weighed by the change in output that they refer to."""
-    deltas = [raw.fidelity.convergence_delta for raw in maps]
-    samples = [raw.fidelity.n_samples for raw in maps if raw.fidelity.n_samples is not None]
-    n_samples = sum(samples) if samples else None
-    known = [(abs(d), abs(raw.output_change or 0.0)) for d, raw in zip(deltas, maps, strict=True) if d is not None]
-    if not known:
-        return Fidelity(n_samples=n_samples)
-    total = sum(change for _, change in known)
-    delta = sum(d * change for d, change in known) / total if total > 0 else max(d for d, _ in known)
-    return Fidelity(convergence_delta=delta, n_samples=n_samples, remarks=delta_remarks(delta))

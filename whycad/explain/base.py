@@ -5,10 +5,10 @@ A module in this package that defines ``EXPLAINER`` is a method; ``whycad.explai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -43,21 +43,30 @@ class ExplainOptions:
     Attributes
     ----------
     seed : int
-        0 .. 2**32 - 1; only LIME draws at random.
+        0 .. 2**32 - 1, of every random draw.
     gradcam_layer : str
-        Dotted name of the module whose output Grad-CAM weighs.
+        Dotted name of the module whose output Grad-CAM and Grad-CAM++ weigh.
     n_samples : int
-        LIME: perturbed images, the first of them unperturbed; 0 is eight per superpixel.
+        LIME, KernelSHAP and RISE: perturbed images. 0 is eight per superpixel, the first of
+        LIME's unperturbed, and 1000 for RISE.
     n_segments : int
-        LIME: superpixels wanted; 0 fits the resolution.
+        LIME, KernelSHAP: superpixels wanted; 0 fits the resolution.
     fill : {"baseline", "mean"}
-        LIME: what a hidden superpixel becomes: the input's baseline, or its own mean colour.
+        LIME, KernelSHAP: what a hidden superpixel becomes: the input's baseline, or its own mean
+        colour.
     ig_steps : int
         Integrated gradients: points on the path.
     occlusion_window : int
         Occlusion: side of the window in model pixels; 0 fits the resolution.
     occlusion_stride : int
         Occlusion: 0 is half the window (the whole window in volumes).
+    noise : float
+        SmoothGrad, GradientSHAP: standard deviation of the noise as a share of the image's range
+        (largest less smallest value of the network's input).
+    noise_samples : int
+        SmoothGrad, GradientSHAP: draws.
+    rise_cells : int
+        RISE: cells of a mask along each axis.
     batch_size : int
         Images per forward pass; 0 fits the resolution and device.
     probabilities : callable or None
@@ -77,6 +86,9 @@ class ExplainOptions:
     ig_steps: int = 50
     occlusion_window: int = 0
     occlusion_stride: int = 0
+    noise: float = 0.15
+    noise_samples: int = 50
+    rise_cells: int = 7
     batch_size: int = 0
     probabilities: Probabilities | None = None
     progress: Callable[[float], None] = _ignore
@@ -99,14 +111,17 @@ class RawMap:
         Everything needed to make it again, besides the target and the seed.
     fidelity : Fidelity
         What the method itself knows about its trustworthiness.
+    disagreement : ndarray of float32 (*model_shape) or None
+        Of an ensemble's joint map: how far its members' maps differ.
     output_change : float or None
-        Integrated gradients: the change in output that the map should add up to.
+        Integrated gradients, GradientSHAP: the change in output that the map should add up to.
     """
 
     map: FloatArray
     parameters: Mapping[str, MetadataValue] = field(default_factory=dict)
     fidelity: Fidelity = field(default_factory=Fidelity)
     output_change: float | None = None
+    disagreement: FloatArray | None = None
 
 
 class Explainer(Protocol):
@@ -114,7 +129,8 @@ class Explainer(Protocol):
 
     ``scope`` says what ``explain`` is given as its model: ``member`` a network of its own that it
     may hook and differentiate, whose output is logits; ``ensemble`` a module whose output is
-    the ensemble's probabilities, without gradients.
+    the target's score by the ensemble and by each member, without gradients
+    (``whycad.explain.ensemble.EnsembleProbabilities``).
     """
 
     @property
@@ -128,6 +144,10 @@ class Explainer(Protocol):
     @property
     def signed(self) -> bool:
         """Whether negative values mean "against"."""
+
+    @property
+    def needs_layer(self) -> bool:
+        """Whether it reads a layer that the manifest has to name."""
 
     @property
     def scope(self) -> Scope:
@@ -152,6 +172,19 @@ class Explainer(Protocol):
         JobCancelledError
             When ``options.cancelled`` says so.
         """
+
+
+@runtime_checkable
+class ManyExplainer(Explainer, Protocol):
+    """A method of scope ``ensemble`` that explains several outputs for the price of one.
+
+    The ensemble's own map and each member's then come from the same passes.
+    """
+
+    def explain_many(
+        self, model: nn.Module, inputs: ModelInput, targets: Sequence[int] | None, options: ExplainOptions
+    ) -> list[RawMap]:
+        """Return one map per target, or per output column for None; otherwise as ``explain``."""
 
 
 def fitted_batch(shape: tuple[int, ...], device: torch.device) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
 from whycad.errors import ExplanationError
-from whycad.explain.base import ExplainOptions, RawMap, Scope, channels_last, check_target, device_of, input_tensors
+from whycad.explain.base import ExplainOptions, RawMap, Scope, device_of, input_tensors
+from whycad.explain.gradients import checked_logits, differentiating
 from whycad.explain.state import prepared
 from whycad.types import ModelInput
 
@@ -26,6 +26,7 @@ class GradCam:
     id = "gradcam"
     name = "Grad-CAM"
     signed = False
+    needs_layer = True
     scope: Scope = "member"
 
     def explain(self, model: nn.Module, inputs: ModelInput, target: int, options: ExplainOptions) -> RawMap:
@@ -34,19 +35,37 @@ class GradCam:
         image, _ = input_tensors(inputs, device_of(model))
         layer = layer_named(model, options.gradcam_layer)
         with prepared(model):
-            cells = _attribute(model, layer, channels_last(image), target)
-        d = image.ndim - 2
-        if cells.ndim != d + 2 or cells.shape[:2] != (1, 1):
-            raise ExplanationError(
-                f"Grad-CAM: the output of layer {options.gradcam_layer!r} is not an image of features",
-                remedy="name a convolutional layer as gradcam_layer in plugin.toml",
-            )
-        grown = F.interpolate(cells, tuple(image.shape[2:]), mode=INTERPOLATION[d], align_corners=False)
+            cells = _attribute(model, layer, image, target)
+        raw = map_of_cells(cells, image, options.gradcam_layer)
         options.progress(1.0)
-        return RawMap(
-            grown[0, 0].float().cpu().numpy(),
-            {"layer": options.gradcam_layer, "cells": "x".join(str(n) for n in cells.shape[2:])},
+        return raw
+
+
+def map_of_cells(cells: Tensor, image: Tensor, layer: str) -> RawMap:
+    """Enlarge a map of a layer's cells to the image.
+
+    Parameters
+    ----------
+    cells : Tensor (1, 1, *cells)
+    image : Tensor (1, C, *shape)
+    layer : str
+        The layer's name, for the parameters and the error.
+
+    Raises
+    ------
+    ExplanationError
+        When the layer's output has no places.
+    """
+    d = image.ndim - 2
+    if cells.ndim != d + 2 or cells.shape[:2] != (1, 1):
+        raise ExplanationError(
+            f"Grad-CAM: the output of layer {layer!r} is not an image of features",
+            remedy="name a convolutional layer as gradcam_layer in plugin.toml",
         )
+    grown = F.interpolate(cells, tuple(image.shape[2:]), mode=INTERPOLATION[d], align_corners=False)
+    return RawMap(
+        grown[0, 0].float().cpu().numpy(), {"layer": layer, "cells": "x".join(str(n) for n in cells.shape[2:])}
+    )
 
 
 def layer_named(model: nn.Module, name: str) -> nn.Module:
@@ -70,17 +89,8 @@ def layer_named(model: nn.Module, name: str) -> nn.Module:
 def _attribute(model: nn.Module, layer: nn.Module, image: Tensor, target: int) -> Tensor:
     from captum.attr import LayerGradCam
 
-    def logits(batch: Tensor) -> Tensor:
-        output: Tensor = model(batch)
-        check_target(output, target)
-        return output
-
-    try:
-        cells = LayerGradCam(logits, layer).attribute(image, target, relu_attributions=True)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, AssertionError) as error:
-        raise ExplanationError(f"Grad-CAM cannot differentiate this model ({type(error).__name__})") from error
+    with differentiating("Grad-CAM"):
+        cells = LayerGradCam(checked_logits(model, target), layer).attribute(image, target, relu_attributions=True)
     if not isinstance(cells, Tensor):
         raise ExplanationError("Grad-CAM: the layer returns several tensors")
     return cells.detach()

@@ -8,7 +8,6 @@ from math import ceil
 import torch
 from torch import Tensor, nn
 
-from whycad.errors import ExplanationError
 from whycad.explain.base import (
     ExplainOptions,
     RawMap,
@@ -19,11 +18,9 @@ from whycad.explain.base import (
     fitted_batch,
     input_tensors,
 )
+from whycad.explain.gradients import delta_remarks, differentiating, relative_delta
 from whycad.explain.state import prepared
 from whycad.types import Fidelity, ModelInput
-
-LARGE_DELTA = 0.05
-SMALLEST_CHANGE = 1e-6
 
 
 class IntegratedGradients:
@@ -37,6 +34,7 @@ class IntegratedGradients:
     id = "ig"
     name = "Integrated gradients"
     signed = True
+    needs_layer = False
     scope: Scope = "member"
 
     def explain(self, model: nn.Module, inputs: ModelInput, target: int, options: ExplainOptions) -> RawMap:
@@ -51,20 +49,13 @@ class IntegratedGradients:
         with prepared(model):
             values = _attribute(_watched(model, size, options), image, baseline, target, (options.ig_steps, size))
         options.progress(1.0)
-        delta = (float(values.sum(dtype=torch.float64)) - change) / max(abs(change), SMALLEST_CHANGE)
+        delta = relative_delta(float(values.sum(dtype=torch.float64)), change)
         return RawMap(
             values[0].sum(dim=0).float().cpu().numpy(),
             {"steps": options.ig_steps, "rule": "Gauss-Legendre"},
             Fidelity(convergence_delta=delta, n_samples=options.ig_steps, remarks=delta_remarks(delta)),
             output_change=change,
         )
-
-
-def delta_remarks(delta: float) -> tuple[str, ...]:
-    """Return what the reader must know about a relative convergence delta."""
-    if abs(delta) <= LARGE_DELTA:
-        return ()
-    return (f"The map adds up to the change in output only to within {abs(delta):.0%}.",)
 
 
 def _watched(model: nn.Module, size: int, options: ExplainOptions) -> Callable[[Tensor], Tensor]:
@@ -89,16 +80,10 @@ def _attribute(
     from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 
     steps, batch = steps_and_batch
-    try:
+    with differentiating("integrated gradients"):
         values: Tensor = CaptumIntegratedGradients(logits).attribute(
             image, baseline, target, n_steps=steps, internal_batch_size=batch
         )
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, AssertionError) as error:
-        raise ExplanationError(
-            f"integrated gradients cannot differentiate this model ({type(error).__name__})"
-        ) from error
     return values.detach()
 
 

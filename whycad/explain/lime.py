@@ -6,17 +6,18 @@ Given the same segments, seed and scores, coefficients agree with ``lime`` 0.2.0
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from whycad.errors import ExplanationError
-from whycad.explain.base import ExplainOptions, RawMap, Scope, input_tensors
-from whycad.explain.perturbation import Hiding, active_box, score_hidden, scoring_device
-from whycad.explain.superpixels import Segments, superpixels_within
+from whycad.explain.base import ExplainOptions, RawMap, Scope
+from whycad.explain.perturbation import wanted_columns
+from whycad.explain.segment_masks import SegmentedImage, score_segments
+from whycad.explain.superpixels import Segments
 from whycad.types import Fidelity, FloatArray, MetadataValue, ModelInput
 
 KERNEL_WIDTH = 0.25
@@ -56,32 +57,40 @@ class Lime:
     id = "lime"
     name = "LIME"
     signed = True
+    needs_layer = False
     scope: Scope = "ensemble"
 
     def explain(self, model: nn.Module, inputs: ModelInput, target: int, options: ExplainOptions) -> RawMap:
         """Explain one score; see ``Explainer.explain``."""
-        image, baseline = (tensor[0].numpy() for tensor in input_tensors(inputs, torch.device("cpu")))
-        segments, kind = superpixels_within(image, active_box(image, baseline), options.n_segments)
-        hidden = baseline if options.fill == "baseline" else segment_means(image, segments)
-        fit = fit_lime(model, image, hidden, segments, options)
-        if not 0 <= target < fit.coefficients.shape[1]:
-            raise ExplanationError(f"the model's output has no target {target}")
-        r2 = float(fit.r2[target])
+        return self.explain_many(model, inputs, (target,), options)[0]
+
+    def explain_many(
+        self, model: nn.Module, inputs: ModelInput, targets: Sequence[int] | None, options: ExplainOptions
+    ) -> list[RawMap]:
+        """Explain several scores at once; see ``ManyExplainer.explain_many``."""
+        cut = SegmentedImage.of(inputs, options)
+        fit = fit_segments(model, cut, options)
+        columns = wanted_columns(fit.coefficients, targets)
         parameters: dict[str, MetadataValue] = {
             "segments": len(fit.coefficients),
-            "segmentation": kind,
+            "segmentation": cut.segmentation,
             "fill": options.fill,
             "samples": fit.n_samples,
             "evaluated": fit.n_evaluated,
             "kernel_width": KERNEL_WIDTH,
             "ridge_alpha": RIDGE_ALPHA,
         }
-        fidelity = Fidelity(
-            local_r2=None if np.isnan(r2) else r2, n_samples=fit.n_evaluated, remarks=surrogate_remarks(r2)
-        )
-        # The last place, which label -1 reads, is for pixels of no superpixel.
-        weights = np.append(fit.coefficients[:, target], 0.0).astype(np.float32)
-        return RawMap(weights[segments], parameters, fidelity)
+        return [
+            RawMap(
+                cut.spread(fit.coefficients[:, t]), parameters, surrogate_fidelity(float(fit.r2[t]), fit.n_evaluated)
+            )
+            for t in columns
+        ]
+
+
+def surrogate_fidelity(r2: float, n_evaluated: int) -> Fidelity:
+    """Return the fidelity of a map that a surrogate with this weighted R2 gave."""
+    return Fidelity(local_r2=None if np.isnan(r2) else r2, n_samples=n_evaluated, remarks=surrogate_remarks(r2))
 
 
 def surrogate_remarks(r2: float) -> tuple[str, ...]:
@@ -114,19 +123,20 @@ def fit_lime(
     ExplanationError
         When fewer than two samples are asked for or the segments do not fit.
     """
-    n_segments = int(segments.max()) + 1
-    n_samples = options.n_samples or SAMPLES_PER_SEGMENT * n_segments
-    if n_samples < 2 or n_segments < 1 or segments.shape != image.shape[1:] or segments.min() < -1:
+    return fit_segments(model, SegmentedImage(image, hidden, segments), options)
+
+
+def fit_segments(model: nn.Module, cut: SegmentedImage, options: ExplainOptions) -> LimeFit:
+    """Draw, score and fit; see ``fit_lime``."""
+    n_samples = options.n_samples or SAMPLES_PER_SEGMENT * cut.n_segments
+    if n_samples < 2 or not cut.fits:
         raise ExplanationError("LIME needs at least 2 samples and one label from 0 (or -1 for none) per pixel")
-    masks = draw_masks(n_samples, n_segments, options.seed)
-    distinct, inverse = unique_rows(masks)
-    device = scoring_device(model)
-    shown = _SegmentMasks(torch.from_numpy(distinct).to(device), segments, len(image))
-    scores = score_hidden(model, Hiding.of(image, hidden, device), shown, len(distinct), options)[inverse]
+    masks = draw_masks(n_samples, cut.n_segments, options.seed)
+    scores, n_evaluated = score_segments(model, cut, masks, options)
     weights = proximity(masks)
     coefficients, intercepts = weighted_ridge(masks, scores, weights)
     r2 = weighted_r2(scores, masks @ coefficients + intercepts, weights)
-    return LimeFit(coefficients, intercepts, r2, len(masks), len(distinct))
+    return LimeFit(coefficients, intercepts, r2, len(masks), n_evaluated)
 
 
 def draw_masks(n_samples: int, n_segments: int, seed: int) -> NDArray[np.bool_]:
@@ -139,17 +149,6 @@ def draw_masks(n_samples: int, n_segments: int, seed: int) -> NDArray[np.bool_]:
     masks = stream.randint(0, 2, n_samples * n_segments).reshape(n_samples, n_segments).astype(bool)
     masks[0] = True
     return masks
-
-
-def unique_rows(masks: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Return the distinct rows in order of first appearance, and each row's place among them."""
-    packed = np.ascontiguousarray(np.packbits(masks, axis=1))
-    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return masks[first[order]], np.asarray(rank[inverse], dtype=np.int64)
 
 
 def proximity(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -193,29 +192,6 @@ def weighted_r2(
     residual = weights @ (scores - fitted) ** 2
     changes = total > 1e-20 * weights.sum()
     return np.where(changes, 1.0 - residual / np.where(changes, total, 1.0), np.nan)
-
-
-def segment_means(image: FloatArray, segments: Segments) -> FloatArray:
-    """Return the image ``(C, *shape)`` with every superpixel in its mean colour."""
-    flat = segments.ravel() + 1
-    sizes = np.bincount(flat)
-    means = [np.bincount(flat, weights=channel.ravel().astype(np.float64)) / np.maximum(sizes, 1) for channel in image]
-    return np.stack([mean[segments + 1] for mean in means]).astype(np.float32)
-
-
-class _SegmentMasks:
-    """Masks of pixels ``(b, *shape, C)`` from masks of superpixels ``(n, K)``."""
-
-    def __init__(self, masks: Tensor, segments: Segments, channels: int) -> None:
-        # One more column, always shown, is what label -1 reads.
-        self._masks = torch.cat([masks, torch.ones_like(masks[:, :1])], dim=1)
-        self._shape = (*segments.shape, channels)
-        # Repeated per channel once, so that each mask is one gather and lies contiguous.
-        columns = np.where(segments < 0, masks.shape[1], segments)
-        self._index = torch.from_numpy(np.repeat(columns.ravel(), channels)).to(masks.device)
-
-    def __call__(self, start: int, stop: int) -> Tensor:
-        return self._masks[start:stop].index_select(1, self._index).reshape(-1, *self._shape)
 
 
 EXPLAINER = Lime()

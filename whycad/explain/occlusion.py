@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from whycad.errors import ExplanationError
 from whycad.explain.base import ExplainOptions, RawMap, Scope, input_tensors
-from whycad.explain.perturbation import Hiding, active_box, score_hidden, scoring_device
+from whycad.explain.perturbation import Hiding, active_box, score_hidden, scoring_device, wanted_columns
 from whycad.types import Fidelity, FloatArray, MetadataValue, ModelInput
 
 WINDOWS_PER_SIDE = 7
@@ -30,10 +30,17 @@ class Occlusion:
     id = "occlusion"
     name = "Occlusion"
     signed = True
+    needs_layer = False
     scope: Scope = "ensemble"
 
     def explain(self, model: nn.Module, inputs: ModelInput, target: int, options: ExplainOptions) -> RawMap:
         """Explain one score; see ``Explainer.explain``."""
+        return self.explain_many(model, inputs, (target,), options)[0]
+
+    def explain_many(
+        self, model: nn.Module, inputs: ModelInput, targets: Sequence[int] | None, options: ExplainOptions
+    ) -> list[RawMap]:
+        """Explain several scores at once; see ``ManyExplainer.explain_many``."""
         device = scoring_device(model)
         image, baseline = (tensor[0].numpy() for tensor in input_tensors(inputs, torch.device("cpu")))
         box = active_box(image, baseline)
@@ -47,15 +54,14 @@ class Occlusion:
             n + 1,
             options,
         )
-        if not 0 <= target < scores.shape[1]:
-            raise ExplanationError(f"the model's output has no target {target}")
-        drops = scores[0, target] - scores[1:, target]
+        columns = wanted_columns(scores, targets)
+        drops = scores[0] - scores[1:]
         parameters: dict[str, MetadataValue] = {
             "window": _words(window),
             "stride": _words(stride),
             "fill": "baseline",
         }
-        return RawMap(spread(drops, covers), parameters, Fidelity(n_samples=n + 1))
+        return [RawMap(spread(drops[:, t], covers), parameters, Fidelity(n_samples=n + 1)) for t in columns]
 
 
 def _words(sides: Sequence[int]) -> int | str:

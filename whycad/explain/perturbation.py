@@ -1,8 +1,8 @@
-"""The path that LIME and occlusion share: hide parts of an image, score what is left."""
+"""The path that perturbation methods share: hide parts of an image, score what is left."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +75,8 @@ def score_hidden(
     hiding : Hiding
     visible : callable
         ``visible(start, stop)`` gives, for these versions, a bool tensor ``(b, *shape, C)``,
-        True where the image is shown.
+        True where the image is shown, or a float32 one of how far it is shown, 0..1. A last axis
+        of one stands for all channels.
     n : int
     options : ExplainOptions
 
@@ -97,10 +98,31 @@ def score_hidden(
             options.check_cancelled()
             stop = min(n, start + size)
             # The channels stay innermost in memory: moving the axis makes a channels-last batch for free.
-            batch = torch.where(visible(start, stop), hiding.image, hiding.hidden).movedim(-1, 1)
+            batch = _shown(hiding, visible(start, stop)).movedim(-1, 1)
             scores.append(_checked(model(batch), stop - start))
             options.progress(stop / n)
     return np.concatenate(scores)
+
+
+def wanted_columns(values: NDArray[np.float64], targets: Sequence[int] | None) -> list[int]:
+    """Return the targets' columns of an array ``(n, k)``, all of them for None.
+
+    Raises
+    ------
+    ExplanationError
+        When a target's column is not there.
+    """
+    columns = list(range(values.shape[1])) if targets is None else list(targets)
+    for column in columns:
+        if not 0 <= column < values.shape[1]:
+            raise ExplanationError(f"the model's output has no target {column}")
+    return columns
+
+
+def _shown(hiding: Hiding, visible: Tensor) -> Tensor:
+    if visible.dtype == torch.bool:
+        return torch.where(visible, hiding.image, hiding.hidden)
+    return torch.lerp(hiding.hidden, hiding.image, visible)
 
 
 def _checked(output: object, n: int) -> NDArray[np.float64]:

@@ -202,13 +202,16 @@ def check_calibration(plugin: Plugin) -> None:
 
 
 def check_explain(plugin: Plugin) -> None:
-    """Check that every declared method exists, runs and gives a finite map on the image's grid.
+    """Check that every declared method exists, and that all that fit give a finite map on the image's grid.
+
+    What readers are not offered is checked too: researchers may ask for it. A method that cannot
+    work on the network belongs in ``explain.unfit``.
 
     Raises
     ------
     ExplanationError, PluginError
     """
-    from whycad.explain import METHODS, ExplainOptions, explain
+    from whycad.explain import METHODS, ExplainOptions, explain, fitting_methods
 
     unknown = sorted(set(plugin.manifest.explain.methods) - set(METHODS))
     if unknown:
@@ -220,9 +223,10 @@ def check_explain(plugin: Plugin) -> None:
         n_samples=40,
         n_segments=12,
         ig_steps=8,
+        noise_samples=4,
         occlusion_window=max(4, min(plugin.manifest.input.shape) // 3),
     )
-    for method in plugin.manifest.explain.methods:
+    for method in fitting_methods(plugin.manifest.explain):
         result = explain(method, ensemble, inputs, 0, plugin.manifest.label_codes[0], options)
         if result.map.shape != inputs.geometry.source_shape or not np.isfinite(result.map).all():
             raise PluginError(f"{plugin.label}: method {method!r} gives a map of shape {result.map.shape}")

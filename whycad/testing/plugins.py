@@ -56,7 +56,7 @@ schema_version = 1
 id = "{id}"
 version = "0.1.0"
 title = "{title}"
-kind = "multiclass"
+kind = "{kind}"
 evidence_level = "simulated"
 intended_use = "Tests only."
 {labels}
@@ -91,6 +91,8 @@ class TinyPlugin:
     Attributes
     ----------
     id, title : str
+    kind : str
+        What the labels mean to each other.
     labels : tuple of str
         Label codes; the names are made from them.
     shape : tuple of int
@@ -119,6 +121,7 @@ class TinyPlugin:
 
     id: str = "tiny"
     title: str = "Tiny test task"
+    kind: str = "multiclass"
     labels: tuple[str, ...] = ("a", "b", "c")
     shape: tuple[int, ...] = (32, 40)
     colour: bool = True
@@ -223,6 +226,7 @@ def write_manifest(folder: Path, spec: TinyPlugin, weights: Mapping[str, str]) -
     text = MANIFEST.format(
         id=spec.id,
         title=spec.title,
+        kind=spec.kind,
         labels=labels,
         modalities=json.dumps(list(spec.modalities)),
         colour=str(spec.colour).lower(),

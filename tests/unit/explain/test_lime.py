@@ -18,11 +18,10 @@ from whycad.explain.lime import (
     draw_masks,
     fit_lime,
     proximity,
-    segment_means,
-    unique_rows,
     weighted_r2,
     weighted_ridge,
 )
+from whycad.explain.segment_masks import segment_means, unique_rows
 from whycad.explain.superpixels import grid_segments, superpixels
 from whycad.imaging.geometry import resize_geometry
 from whycad.types import ModelInput

@@ -1,0 +1,123 @@
+"""Superpixels shown and hidden: what LIME and KernelSHAP share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from whycad.explain.base import ExplainOptions, input_tensors
+from whycad.explain.perturbation import Hiding, active_box, score_hidden, scoring_device
+from whycad.explain.superpixels import Segments, superpixels_within
+from whycad.types import FloatArray, ModelInput
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentedImage:
+    """An image cut into superpixels, and what they become when they are hidden.
+
+    Attributes
+    ----------
+    image, hidden : ndarray of float32 (C, *shape)
+    segments : ndarray of int64 (*shape)
+        Labels 0 .. K - 1, each in use; -1 where a pixel is always shown.
+    segmentation : {"SLIC", "grid"}
+    """
+
+    image: FloatArray
+    hidden: FloatArray
+    segments: Segments
+    segmentation: str = "grid"
+
+    @classmethod
+    def of(cls, inputs: ModelInput, options: ExplainOptions) -> SegmentedImage:
+        """Cut the part of an input that differs from its baseline, as the options ask.
+
+        Raises
+        ------
+        ExplanationError
+            When the input or its baseline is not finite, or they do not fit.
+        """
+        image, baseline = (tensor[0].numpy() for tensor in input_tensors(inputs, torch.device("cpu")))
+        segments, kind = superpixels_within(image, active_box(image, baseline), options.n_segments)
+        hidden = baseline if options.fill == "baseline" else segment_means(image, segments)
+        return cls(image, hidden, segments, kind)
+
+    @property
+    def n_segments(self) -> int:
+        """How many superpixels there are."""
+        return int(self.segments.max()) + 1
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is a label from -1 for every pixel, and one superpixel at least."""
+        return self.segments.shape == self.image.shape[1:] and self.segments.min() >= -1 and self.n_segments >= 1
+
+    def spread(self, weights: NDArray[np.float64]) -> FloatArray:
+        """Give every pixel its superpixel's weight ``(K,)``; 0 for pixels of none."""
+        # The last place is what label -1 reads.
+        return np.append(weights, 0.0).astype(np.float32)[self.segments]
+
+
+def score_segments(
+    model: nn.Module, cut: SegmentedImage, masks: NDArray[np.bool_], options: ExplainOptions
+) -> tuple[NDArray[np.float64], int]:
+    """Score an image with some superpixels hidden; rows that repeat are scored once.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        ``(b, C, *shape)`` to scores ``(b, k)``.
+    cut : SegmentedImage
+    masks : ndarray of bool (n, K)
+        True where a superpixel is shown.
+    options : ExplainOptions
+
+    Returns
+    -------
+    scores : ndarray of float64 (n, k)
+    n_evaluated : int
+        Distinct rows.
+    """
+    distinct, inverse = unique_rows(masks)
+    device = scoring_device(model)
+    shown = _SegmentMasks(torch.from_numpy(distinct).to(device), cut.segments, len(cut.image))
+    scores = score_hidden(model, Hiding.of(cut.image, cut.hidden, device), shown, len(distinct), options)
+    return scores[inverse], len(distinct)
+
+
+def unique_rows(masks: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Return the distinct rows in order of first appearance, and each row's place among them."""
+    packed = np.ascontiguousarray(np.packbits(masks, axis=1))
+    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return masks[first[order]], np.asarray(rank[inverse], dtype=np.int64)
+
+
+def segment_means(image: FloatArray, segments: Segments) -> FloatArray:
+    """Return the image ``(C, *shape)`` with every superpixel in its mean colour."""
+    flat = segments.ravel() + 1
+    sizes = np.bincount(flat)
+    means = [np.bincount(flat, weights=channel.ravel().astype(np.float64)) / np.maximum(sizes, 1) for channel in image]
+    return np.stack([mean[segments + 1] for mean in means]).astype(np.float32)
+
+
+class _SegmentMasks:
+    """Masks of pixels ``(b, *shape, C)`` from masks of superpixels ``(n, K)``."""
+
+    def __init__(self, masks: Tensor, segments: Segments, channels: int) -> None:
+        # One more column, always shown, is what label -1 reads.
+        self._masks = torch.cat([masks, torch.ones_like(masks[:, :1])], dim=1)
+        self._shape = (*segments.shape, channels)
+        # Repeated per channel once, so that each mask is one gather and lies contiguous.
+        columns = np.where(segments < 0, masks.shape[1], segments)
+        self._index = torch.from_numpy(np.repeat(columns.ravel(), channels)).to(masks.device)
+
+    def __call__(self, start: int, stop: int) -> Tensor:
+        return self._masks[start:stop].index_select(1, self._index).reshape(-1, *self._shape)

@@ -110,7 +110,7 @@ def _judged(rows: Rows, own: CaseTable, keep: np.ndarray, base: Judged) -> Judge
     metadata = [facts for facts, kept in zip(rows.metadata(), keep, strict=True) if kept]
     groups = {f"{name}: {value}": mask for name, value, mask in subgroup_masks(metadata) if mask.sum() >= MIN_SUBGROUP}
     diameters = rows.diameters()
-    rival = None if diameters is None or not np.isfinite(diameters[keep]).all() else diameters[keep]
+    rival = None if diameters is None or not np.isfinite(diameters[keep]).any() else diameters[keep]
     return Judged(own.select(keep), base.manifest, base.calibration, base.n_draws, base.level, groups, rival)
 
 

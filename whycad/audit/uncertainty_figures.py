@@ -123,14 +123,22 @@ def weighted_kappa(label: NDArray[np.int64], predicted: NDArray[np.int64], k: in
 
 
 def _rival_figures(judged: Judged) -> list[Figure]:
+    """Compare with the rival score, on the cases where it is known."""
     if judged.rival is None or judged.manifest.kind is not TaskKind.BINARY:
         return []
-    positive = judged.table.label == 1
-    model, rival = auroc_of(judged.table.probabilities[:, 1], positive), auroc_of(judged.rival, positive)
-    found = judged.bootstrap.estimate({"rival": rival, "gain": lambda weights: model(weights) - rival(weights)})
+    known, positive = np.isfinite(judged.rival), judged.table.label == 1
+    model = auroc_of(judged.table.probabilities[:, 1], positive)
+    rival = auroc_of(np.where(known, judged.rival, 0.0), positive)
+    found = judged.bootstrap.estimate(
+        {
+            "rival": lambda weights: rival(weights * known),
+            "gain": lambda weights: model(weights * known) - rival(weights * known),
+        }
+    )
+    note = "" if known.all() else f"{int(known.sum())} cases with a diameter"
     return [
-        at_least("AUROC of diameter alone", found["rival"], None),
-        at_least("AUROC above diameter alone", found["gain"], judged.bounds.diameter_margin),
+        replace(at_least("AUROC of diameter alone", found["rival"], None), note=note),
+        replace(at_least("AUROC above diameter alone", found["gain"], judged.bounds.diameter_margin), note=note),
     ]
 
 

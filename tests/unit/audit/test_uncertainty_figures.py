@@ -67,6 +67,19 @@ def by_name(figures):
     return {figure.name: figure for figure in figures}
 
 
+def test_a_rival_is_compared_where_it_is_known(skin):
+    data = judged(task(skin, TaskKind.BINARY, 2, "lung_nodule"))
+    rival = data.table.label + np.random.default_rng(1).normal(size=400)
+    rival[:40] = np.nan
+    found = by_name(ranking_figures(Judged(data.table, data.manifest, data.calibration, 100, rival=rival)))
+    positive, p = data.table.label[40:] == 1, data.table.probabilities[40:, 1]
+    alone = found["AUROC of diameter alone"]
+    assert alone.value == pytest.approx(roc_auc_score(positive, rival[40:]))
+    assert alone.note == "360 cases with a diameter"
+    gain = roc_auc_score(positive, p) - roc_auc_score(positive, rival[40:])
+    assert found["AUROC above diameter alone"].value == pytest.approx(gain)
+
+
 def test_two_answers_have_one_auroc_and_its_rival(skin):
     data = judged(task(skin, TaskKind.BINARY, 2, "lung_nodule"))
     rival = data.table.label + np.random.default_rng(1).normal(size=400)

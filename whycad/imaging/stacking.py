@@ -142,7 +142,9 @@ def fit_stack(distances: NDArray[np.float64]) -> Stack:
     steps = np.diff(places)
     # The lower median: of two steps, the smaller is the true one and the other a gap.
     usual = float(np.sort(steps)[(len(steps) - 1) // 2])
-    index = np.concatenate([[0], np.cumsum(np.maximum(1, np.rint(steps / usual)).astype(np.int64))])
+    # Only a gap that is named as one has slices missing in it.
+    jumps = np.where(steps >= GAP_STEPS * usual, np.rint(steps / usual), 1.0)
+    index = np.concatenate([[0], np.cumsum(jumps.astype(np.int64))])
     spacing = float(places[-1] / index[-1])
     even = bool(np.abs(places - index * spacing).max() <= TOLERANCE * spacing)
     remarks = _gaps(steps, usual) if even else {str(Remark.UNEVEN_SLICES)} | _gaps(steps, float(np.median(steps)))

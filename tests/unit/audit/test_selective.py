@@ -24,7 +24,7 @@ def with_rule(manifest, **changes):
 @pytest.fixture(scope="module")
 def manifest(repo: Path):
     manifest = load_manifest(repo / "plugins" / "skin_lesion")
-    return with_rule(manifest, balance_power=0.0)
+    return with_rule(manifest, balance_power=0.0, costs=None)
 
 
 @given(CASES)

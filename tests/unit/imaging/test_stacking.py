@@ -65,6 +65,12 @@ def test_a_linear_ramp_survives_uneven_slices(steps: list[float]) -> None:
         assert Remark.UNEVEN_SLICES in stack.remarks
 
 
+def test_no_slice_is_made_up_in_silence() -> None:
+    """A step too short for a gap makes the series uneven; it used to be filled without a word."""
+    stack = fit_stack(np.cumsum([0.0, 1.0, 1.6875, 1.0]))
+    assert stack.remarks == {Remark.UNEVEN_SLICES}
+
+
 def test_a_gap_among_uneven_slices_is_named_as_well() -> None:
     stack = fit_stack(np.array([0.0, 1.0, 2.4, 3.4, 4.8, 9.8, 10.8]))
     assert stack.remarks == {Remark.UNEVEN_SLICES, gap_remark(3, 1, 5.0)}

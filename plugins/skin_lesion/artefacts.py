@@ -181,7 +181,8 @@ def _gel_bubble(image: FloatArray, rng: np.random.Generator, strength: float) ->
         rr, cc = np.mgrid[r0:r1, c0:c1].astype(np.float32)
         dr, dc = (rr - row) / radius, (cc - column) / radius
         distance = np.hypot(dr, dc)
-        ring = np.exp(-(((distance - 1) / 0.12) ** 2))
+        # In small images the outline would fall between the pixels.
+        ring = np.exp(-(((distance - 1) / max(0.12, 0.5 / radius)) ** 2))
         crescent = np.exp(-(((distance - 0.78) / 0.12) ** 2)) * np.clip(-(dr + dc) / 1.4, 0, 1)
         window = painted[r0:r1, c0:c1]
         window *= (1 - 0.32 * ring)[..., None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,11 @@ def data_dir() -> Path:
     if not (folder / "skin" / "ham10000.npz").exists():
         pytest.skip(f"no image packs at {folder}: set WHYCAD_DATA to the folder that holds skin/ham10000.npz")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_main_module():
+    """Put ``__main__`` back: AppTest leaves a page there, and processes that are spawned later would run it."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main

@@ -86,6 +86,12 @@ class Measurement:
         Central range in the calibration data.
     method : str
         How it was measured.
+    key : str
+        Stable id within the task, such as ``border_irregularity``.
+    outline : str
+        Name of the segmentation that it was measured on; empty where there is none.
+    percentiles : mapping of str to float
+        By label code, the share (0..100) of calibration cases of that label with a smaller value.
     """
 
     name: str
@@ -93,6 +99,63 @@ class Measurement:
     unit: str
     reference_range: tuple[float, float] | None = None
     method: str = ""
+    key: str = ""
+    outline: str = ""
+    percentiles: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence of the line of argument.
+
+    Attributes
+    ----------
+    sentence : str
+        For the reader, generated from the numbers.
+    speaks_for : bool
+        For the leading label, rather than against it.
+    strength : float
+        0..1, what the findings are sorted by.
+    source : str
+        ``measurement``, ``concept``, ``map`` or ``conflict``: what it was generated from.
+    key : str
+        Of the measurement, concept or method.
+    outline : str
+        Name of the segmentation that shows it; empty where there is none.
+    """
+
+    sentence: str
+    speaks_for: bool
+    strength: float
+    source: str
+    key: str = ""
+    outline: str = ""
+
+
+@dataclass(frozen=True)
+class SimilarCase:
+    """A case of the reference set whose features lie near.
+
+    Attributes
+    ----------
+    reference : str
+        Its id in the reference set, by which a thumbnail is found; tells nothing of a patient.
+    label : str
+        Code of its known label.
+    distance : float
+        Cosine distance of the members' features, 0..2.
+    percentile : float
+        Share (0..100) of distances between reference cases of this label and their nearest ones
+        that are smaller.
+    role : str
+        ``leading``, ``runner_up`` or ``must_not_miss``: why it is shown.
+    """
+
+    reference: str
+    label: str
+    distance: float
+    percentile: float
+    role: str
 
 
 @dataclass(frozen=True)

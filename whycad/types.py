@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from whycad.evidence_types import Attribution, Concept, Evidence, Fidelity, Measurement, Segmentation
+from whycad.evidence_types import (
+    Attribution,
+    Concept,
+    Evidence,
+    Fidelity,
+    Finding,
+    Measurement,
+    Segmentation,
+    SimilarCase,
+)
 from whycad.study_types import FloatArray, Geometry, MetadataValue, ModelInput, Region, Study
 
 __all__ = [
@@ -25,6 +34,7 @@ __all__ = [
     "Evidence",
     "EvidenceLevel",
     "Fidelity",
+    "Finding",
     "FloatArray",
     "Geometry",
     "JsonObject",
@@ -38,6 +48,7 @@ __all__ = [
     "Provenance",
     "Region",
     "Segmentation",
+    "SimilarCase",
     "SliceProfile",
     "Study",
     "TaskKind",
@@ -255,6 +266,10 @@ class AnalysisResult:
     segmentations : tuple of Segmentation
     profile : SliceProfile or None
         Of a volume that was read slice by slice.
+    findings : tuple of Finding
+        The line of argument, strongest first.
+    similar : tuple of SimilarCase
+        From the task's reference set, nearest first within each role.
     """
 
     study_sha256: str
@@ -270,6 +285,8 @@ class AnalysisResult:
     concepts: tuple[Concept, ...] = ()
     segmentations: tuple[Segmentation, ...] = ()
     profile: SliceProfile | None = None
+    findings: tuple[Finding, ...] = ()
+    similar: tuple[SimilarCase, ...] = ()
 
     @property
     def key(self) -> tuple[str, str, str, str, AnalysisRequest]:

@@ -142,6 +142,18 @@ def pack_shelf(plugin_id: str) -> SampleShelf | None:
     return None if folder is None else SampleShelf(plugin_id, folder)
 
 
+def reference_picture(plugin_id: str, reference: str, label: str) -> tuple[bytes, bool]:
+    """Return the picture of a reference case, and whether it is a simulated stand-in of the same label.
+
+    Pictures of the user's own lie in the folder that ``whycad index`` wrote; where there is none, a simulated
+    sample stands in, once the samples have been made. Empty where there is neither.
+    """
+    shelf = sample_shelf(plugin_id)
+    shelf.poll(job_queue())
+    stand_ins = [t for c, t in zip(shelf.cases, shelf.thumbnails, strict=True) if c.label == label]
+    return (stand_ins[0] if stand_ins else b"", True)
+
+
 @st.cache_resource(show_spinner=False)
 def performance(folder: Path) -> Performance:
     """Return a plugin's stored figures; empty where there are none or they are broken."""

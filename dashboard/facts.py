@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from whycad.manifest import Manifest
 from whycad.performance import Performance
@@ -22,11 +22,14 @@ class TaskFacts:
     performance : Performance
     calibration : Calibration or None
         None where there is none or it is broken.
+    method_sentences : mapping of str to str
+        By explanation method, how it does over the calibration data; empty where nothing is stored.
     """
 
     manifest: Manifest
     performance: Performance
     calibration: Calibration | None = None
+    method_sentences: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def operating_points(self) -> Mapping[str, StoredOperatingPoint]:

@@ -20,6 +20,8 @@ KEY = "whycad_session"
 Source = Literal["upload", "sample", "pack"]
 COVERAGES = (0.8, 0.9, 0.95)
 COVERAGE_KEY = "coverage"
+READER_KEY = "reader"
+CLINICIAN, RESEARCHER = "Clinician", "Researcher"
 DEFAULT_COVERAGE = 0.9
 
 
@@ -48,6 +50,8 @@ class Work:
         Where the reader pointed.
     candidate : tuple of int or None
         Another place that the reader clicked since; nothing is done before they say so.
+    focus : str
+        Id of the map that the reader asked to see; empty for the first one.
     """
 
     result: AnalysisResult | None = None
@@ -63,6 +67,7 @@ class Work:
     partial_seen: int = 0
     region: Region | None = None
     candidate: tuple[int, ...] | None = None
+    focus: str = ""
     overlays: dict[tuple[str, str], ViewerOverlay] = field(default_factory=dict)
     outlines: dict[str, ViewerOutline] = field(default_factory=dict)
 
@@ -151,6 +156,8 @@ class Session:
         Level of the set that the reader chose.
     priors : dict of str to tuple of float
         The reader's prevalence per label, by task; absent for that of the calibration data.
+    researcher : bool
+        Whether every method and parameter is shown.
     """
 
     cases: dict[str, OpenCase] = field(default_factory=dict)
@@ -160,6 +167,7 @@ class Session:
     seen: int = 0
     coverage: float = DEFAULT_COVERAGE
     priors: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    researcher: bool = False
 
     @property
     def case(self) -> OpenCase | None:
@@ -195,6 +203,11 @@ def take_coverage() -> None:
     chosen = st.session_state.get(COVERAGE_KEY)
     if chosen in COVERAGES:
         session().coverage = float(chosen)
+
+
+def take_reader() -> None:
+    """Keep which of the two views the reader has just chosen."""
+    session().researcher = st.session_state.get(READER_KEY) == RESEARCHER
 
 
 def new_id() -> str:

@@ -19,7 +19,7 @@ def case_tabs(shown: Shown, case: OpenCase, facts: TaskFacts, target: str) -> No
     names = ["Why", "How sure", "Checks", "Provenance"]
     why, sure, checks, provenance = st.tabs(names, key="case-tabs", on_change="rerun")
     with why:
-        why_tab(shown, facts.manifest, target)
+        why_tab(shown, case, facts, target)
     with sure:
         if sure.open:
             sure_tab(shown, facts)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import streamlit as st
 
 from dashboard import state, work
+from dashboard.components.overlays import outlines, overlays
 from dashboard.components.pointing import heed_click, place_words, point_prompt
 from dashboard.components.viewer import (
     ViewerEvent,
@@ -23,39 +25,57 @@ from dashboard.state import OpenCase, Work
 from dashboard.text import plain
 from whycad import wording
 from whycad.manifest import Manifest
-from whycad.report import fidelity_text
-from whycad.targets import target_name
-from whycad.types import AnalysisResult, Attribution, DecisionKind, SliceProfile
+from whycad.map_choice import targets_on_offer
+from whycad.targets import Target, target_name
+from whycad.types import AnalysisResult, DecisionKind, Prediction, SliceProfile
 
 HU_WINDOWS = (("Lung", -600.0, 1500.0), ("Mediastinum", 40.0, 400.0), ("Bone", 400.0, 1800.0))
 EXPLAIN_SLICE = "Explain this slice"
 
 
 def case_viewer(case: OpenCase, facts: TaskFacts) -> str:
-    """Show a case and its maps; return the label code that is explained.
+    """Show a case and its maps; return the target that is explained, as ``whycad.targets`` writes it.
 
-    Changing the label shows the maps that are there; it never starts the model.
+    Changing the target shows the maps that are there; it never starts the model.
     """
     manifest = facts.manifest
     job = case.work_for(manifest.id)
-    target = _choose_target(case, job.result, manifest)
+    target, compare = _head(case, job.result, manifest)
     point_prompt(case, manifest)
-    overlays = _overlays(job, target, manifest)
-    options = _options(case, job, manifest, overlays)
-    event = viewer(case.image, overlays, key="case-viewer", outlines=_outlines(job), options=options)
+    maps = overlays(job, target, manifest, researcher=state.session().researcher)
+    compare = compare and len(maps) > 1
+    options = _options(case, job, manifest, maps)
+    if compare:
+        event = _side_by_side(case, maps, outlines(job), options)
+    else:
+        event = viewer(case.image, maps, key="case-viewer", outlines=outlines(job), options=options)
     _heed(event, case, manifest, target)
     _offer_missing(case, job, manifest, target)
     return target
 
 
-def _options(case: OpenCase, job: Work, manifest: Manifest, overlays: list[ViewerOverlay]) -> ViewerOptions:
+def _side_by_side(
+    case: OpenCase, maps: list[ViewerOverlay], drawn: list[ViewerOutline], options: ViewerOptions
+) -> ViewerEvent:
+    """Show two viewers that look at the same place, each with a map of its own; marks are taken from the first."""
+    left, right = st.columns(2, gap="xsmall")
+    options = replace(options, link=f"case-{case.id}")
+    with left:
+        event = viewer(case.image, maps, key="case-viewer", outlines=drawn, options=options)
+    with right:
+        quiet = replace(options, tools=("pan",), tool="pan", slice_action="", overlay=maps[1].id)
+        viewer(case.image, maps, key="case-viewer-beside", outlines=drawn, options=quiet)
+    return event
+
+
+def _options(case: OpenCase, job: Work, manifest: Manifest, maps: list[ViewerOverlay]) -> ViewerOptions:
     seeded = manifest.input.needs_region
     profile = None if job.result is None else job.result.profile
     volume = len(case.study.spatial_shape) == 3
     return ViewerOptions(
-        tools=("pan", "point", "box"),
+        tools=("pan", "point", "box", "brush"),
         tool="point" if seeded else "pan",
-        overlay=overlays[0].id if overlays else "",
+        overlay=job.focus if job.focus in {m.id for m in maps} else maps[0].id if maps else "",
         simulated=case.study.simulated,
         footer=f"{manifest.id} {manifest.version}, {wording.NOTICE}",
         window_presets=windows(case, manifest),
@@ -104,59 +124,33 @@ def _numbers(values: np.ndarray, known: np.ndarray) -> tuple[float | None, ...]:
     return tuple(round(float(v), 4) if k and math.isfinite(v) else None for v, k in zip(values, known, strict=True))
 
 
-def _choose_target(case: OpenCase, result: AnalysisResult | None, manifest: Manifest) -> str:
+def _head(case: OpenCase, result: AnalysisResult | None, manifest: Manifest) -> tuple[str, bool]:
+    """Show what the case is, and let the reader choose what the maps explain and whether to compare two."""
     with st.container(horizontal=True, vertical_alignment="center", key="case-head"):
         simulated = case.study.simulated or (result is not None and result.simulated)
         st.markdown(f"**{plain(case.title, 60)}**" + ("  :orange-badge[simulated]" if simulated else ""))
         if result is None or not wording.has_score(result.prediction):
-            return ""
+            return "", False
         prediction = result.prediction
-        codes = [prediction.predicted, *(c for c in wording.ranked(prediction) if c != prediction.predicted)]
+        targets = {str(target): target for target in targets_on_offer(prediction, manifest)}
         chosen = st.selectbox(
             "Explain",
-            codes,
+            list(targets),
             key=f"target-{case.id}-{manifest.id}",
-            format_func=lambda code: (
-                f"Maps for {manifest.label(code).name}, {wording.percent(prediction.probability(code))}"
-            ),
+            format_func=lambda text: _menu_words(targets[text], prediction, manifest),
             width=270,
             label_visibility="collapsed",
-            help="Which label the maps explain",
+            help="What the maps explain",
         )
-    return chosen or prediction.predicted
+        compare = st.toggle("Compare", key=f"compare-{case.id}", help="Two maps side by side, with linked zoom")
+    return chosen or prediction.predicted, compare
 
 
-def _overlays(job: Work, target: str, manifest: Manifest) -> list[ViewerOverlay]:
-    if job.result is None:
-        return []
-    found = {a.method: a for a in job.result.attributions if a.target == target}
-    order = [method for method in manifest.explain.methods if method in found]
-    return [_overlay(job, found[method], manifest) for method in order]
-
-
-def _overlay(job: Work, attribution: Attribution, manifest: Manifest) -> ViewerOverlay:
-    """Return the overlay of a map, kept between reruns because it holds its own encoding."""
-    key = (attribution.method, attribution.target)
-    kept = job.overlays.get(key)
-    if kept is None or kept.map is not attribution.map:
-        kept = ViewerOverlay.from_attribution(
-            attribution,
-            name=wording.method_name(attribution.method),
-            target=target_name(attribution.target, manifest),
-            description=f"Fidelity: {fidelity_text(attribution.fidelity)}. Seed {attribution.seed}.",
-        )
-        job.overlays[key] = kept
-    return kept
-
-
-def _outlines(job: Work) -> list[ViewerOutline]:
-    if job.result is None:
-        return []
-    for found in job.result.segmentations:
-        kept = job.outlines.get(found.name)
-        if kept is None or kept.mask is not found.mask:
-            job.outlines[found.name] = ViewerOutline(found.name, found.mask)
-    return [job.outlines[found.name] for found in job.result.segmentations]
+def _menu_words(target: Target, prediction: Prediction, manifest: Manifest) -> str:
+    name = target.name(manifest)
+    if target.against or target.at_least:
+        return f"Maps for {name}"
+    return f"Maps for {name}, {wording.percent(prediction.probability(target.label))}"
 
 
 def _heed(event: ViewerEvent, case: OpenCase, manifest: Manifest, target: str) -> None:
@@ -189,7 +183,7 @@ def _offer_missing(case: OpenCase, job: Work, manifest: Manifest, target: str) -
         return
     have = {a.method for a in job.result.attributions if a.target == target}
     missing = [method for method in manifest.explain.methods if method not in have]
-    name = plain(manifest.label(target).name)
+    name = plain(target_name(target, manifest))
     where = "" if job.result.profile is None else f", slice {job.result.profile.shown + 1}"
     if missing and st.button(f"Explain for {name}{where}", key="explain-for", icon=":material/play_arrow:"):
         work.explain_for(case, manifest, target, missing)

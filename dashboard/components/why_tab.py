@@ -1,36 +1,49 @@
-"""What speaks for the answer: measurements, descriptors, outlines, and every map with its fidelity."""
+"""Why: the line of argument, known cases that are alike, the maps with their grades, what if, evidence."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import figures, figures_uncertainty
+from dashboard import figures, figures_uncertainty, state
 from dashboard.components.rows import rows
+from dashboard.components.why.argument import argument_card
+from dashboard.components.why.grades import grades_card
+from dashboard.components.why.similar import similar_card
+from dashboard.facts import TaskFacts
 from dashboard.setting import Shown
+from dashboard.state import CLINICIAN, READER_KEY, RESEARCHER, OpenCase
 from dashboard.text import plain
 from whycad import wording
-from whycad.manifest import Manifest
-from whycad.report import SIGNED_LEGEND, UNSIGNED_LEGEND, fidelity_text
 from whycad.report_evidence import CONCEPT_NOTE, OUTLINE_NOTE
-from whycad.targets import target_name
-from whycad.types import AnalysisResult, Attribution, Concept
+from whycad.types import AnalysisResult, Concept
 
 
-def why_tab(shown: Shown, manifest: Manifest, target: str) -> None:
-    """Show evidence, then maps."""
+def why_tab(shown: Shown, case: OpenCase, facts: TaskFacts, target: str) -> None:
+    """Show everything that says why, for a clinician or a researcher."""
     result = shown.result
+    if target:
+        _reader()
+        left, right = st.columns([1.25, 1], gap="small")
+        with left:
+            argument_card(result, case, facts.manifest)
+        with right:
+            similar_card(result, facts.manifest)
+        grades_card(case, facts, target)
     if has_evidence(result):
         _evidence(result)
-    maps = [a for a in result.attributions if a.target == target]
-    if not maps and target:
-        st.markdown("No maps for this label yet.")
-    elif maps:
-        st.caption(
-            "A map shows what mattered to the model's output. It does not outline disease, and a plausible map does "
-            "not make the answer right."
-        )
-    for attribution in maps:
-        _one_map(attribution, manifest)
+
+
+def _reader() -> None:
+    st.segmented_control(
+        "Shown for",
+        [CLINICIAN, RESEARCHER],
+        key=READER_KEY,
+        default=RESEARCHER if state.session().researcher else CLINICIAN,
+        required=True,
+        on_change=state.take_reader,
+        label_visibility="collapsed",
+        help="A clinician sees the best-graded gradient map and LIME; a researcher every method and parameter.",
+    )
 
 
 def has_evidence(result: AnalysisResult) -> bool:
@@ -39,8 +52,8 @@ def has_evidence(result: AnalysisResult) -> bool:
 
 
 def _evidence(result: AnalysisResult) -> None:
-    st.markdown("**Evidence**" + _of_slice(result))
     with st.container(border=True, key="evidence", gap="xsmall"):
+        st.markdown("**Evidence**" + _of_slice(result))
         if result.measurements:
             rows([wording.measurement_words(m) for m in result.measurements], key="measurements")
         if result.concepts:
@@ -60,14 +73,3 @@ def _concepts(concepts: tuple[Concept, ...]) -> None:
     st.plotly_chart(figure, key="concepts", config=figures.CONFIG, alt=figures_uncertainty.concept_alt(concepts))
     st.caption(f"Each bar is a distribution over the ratings, the lowest dark on the left. {CONCEPT_NOTE}")
     rows([(c.question, wording.concept_words(c)[1]) for c in concepts], key="concepts")
-
-
-def _one_map(attribution: Attribution, manifest: Manifest) -> None:
-    with st.container(border=True, gap="xsmall"):
-        grade = f" · grade {plain(attribution.fidelity.grade)}" if attribution.fidelity.grade else ""
-        name = plain(target_name(attribution.target, manifest))
-        st.markdown(f"**{plain(wording.method_name(attribution.method))}** for {name}{grade}")
-        legend = SIGNED_LEGEND if attribution.signed else UNSIGNED_LEGEND
-        st.markdown(f"{legend.capitalize()}. Fidelity: {plain(fidelity_text(attribution.fidelity), 600)}.")
-        settings = ", ".join(f"{k} {v}" for k, v in sorted(attribution.parameters.items()))
-        st.caption(f"Seed {attribution.seed}; {plain(settings, 600)}")

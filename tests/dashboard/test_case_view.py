@@ -84,7 +84,7 @@ def test_label_and_level_redraw_without_the_model(app: AppTest, queue: FakeQueue
     case = session(app).case
     assert case is not None
     app.selectbox(key=f"target-{case.id}-skin_lesion").set_value("bcc").run()
-    assert "No maps for this label yet" in words(app)
+    assert "No maps for this yet" in words(app)
     assert "Melanocytic nevus" in _row(app, "90 \\% set")
     open_tab(app, "How sure")
     _coverage(app).set_value(0.8).run()
@@ -100,7 +100,7 @@ def test_maps_of_another_label_come_when_asked_for(app: AppTest, queue: FakeQueu
     app.selectbox(key=f"target-{case.id}-skin_lesion").set_value("bcc").run()
     app.button(key="explain-for").click().run()
     assert [asked.request.target for asked in queue.submitted[len(METHODS) :]] == ["bcc"] * len(METHODS)
-    assert "No maps for this label yet" not in words(app)
+    assert "No maps for this yet" not in words(app)
     result = case.work["skin_lesion"].result
     assert result is not None
     assert {(a.method, a.target) for a in result.attributions} == {(m, t) for m in METHODS for t in ("mel", "bcc")}

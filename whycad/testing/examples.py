@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +19,7 @@ from whycad.types import (
     Evidence,
     EvidenceLevel,
     Fidelity,
+    Finding,
     FloatArray,
     Measurement,
     MetadataValue,
@@ -25,6 +27,7 @@ from whycad.types import (
     Prediction,
     Provenance,
     Segmentation,
+    SimilarCase,
     SliceProfile,
     Study,
     Uncertainty,
@@ -59,6 +62,9 @@ class ExampleOptions:
     warnings: tuple[str, ...] = ()
     evidence: Evidence = field(default_factory=Evidence)
     by_slices: bool = False
+    grades: Mapping[str, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    similar: tuple[SimilarCase, ...] = ()
 
 
 def example_study(shape: tuple[int, int] = (96, 128), *, seed: int = 0, simulated: bool = True) -> Study:
@@ -91,7 +97,11 @@ def example_result(study: Study, manifest: Manifest, options: ExampleOptions | N
     refused = options.kind is DecisionKind.REJECT
     prediction = _refusal(manifest, options) if refused else _prediction(manifest, options)
     target = manifest.label_codes[options.leading]
-    attributions = () if refused else tuple(_map(study, method, target) for method in options.methods)
+    attributions = (
+        ()
+        if refused
+        else tuple(_map(study, method, target, options.grades.get(method, "")) for method in options.methods)
+    )
     return AnalysisResult(
         study_sha256=study.sha256,
         source_shape=study.spatial_shape,
@@ -106,6 +116,8 @@ def example_result(study: Study, manifest: Manifest, options: ExampleOptions | N
         concepts=options.evidence.concepts,
         segmentations=options.evidence.segmentations,
         profile=example_profile(len(study.pixels), len(manifest.labels)) if options.by_slices else None,
+        findings=options.findings,
+        similar=options.similar,
     )
 
 
@@ -170,11 +182,12 @@ def _refusal(manifest: Manifest, options: ExampleOptions) -> Prediction:
     )
 
 
-def _map(study: Study, method: str, target: str) -> Attribution:
+def _map(study: Study, method: str, target: str, grade: str) -> Attribution:
     grey: FloatArray = np.asarray(study.pixels.mean(axis=-1) if study.is_colour else study.pixels, np.float32)
     signed = method in ("ig", "lime", "occlusion")
     values = np.median(grey) - grey
-    fidelity = Fidelity(n_samples=200, local_r2=0.81 if method == "lime" else None)
+    remarks = (f"A reason for grade {grade}.",) if grade else ()
+    fidelity = Fidelity(n_samples=200, local_r2=0.81 if method == "lime" else None, grade=grade, remarks=remarks)
     return Attribution(
         method=method,
         target=target,
@@ -182,6 +195,7 @@ def _map(study: Study, method: str, target: str) -> Attribution:
         signed=signed,
         parameters={"samples": 200},
         fidelity=fidelity,
+        disagreement=np.full(values.shape, 0.25, np.float32),
     )
 
 

@@ -150,6 +150,7 @@ def _options_data(options: ViewerOptions, height: int | None) -> JsonObject:
         "slice": options.slice,
         "slice_action": options.slice_action,
         "strip": asdict(options.strip) if options.strip is not None else None,
+        "link": options.link,
         "height": height,
     }
 

@@ -284,6 +284,8 @@ class ViewerOptions:
         Words of a button that asks for something for the slice on show; the event is of kind ``slice``.
     strip : ViewerStrip or None
         One entry per slice.
+    link : str
+        Viewers of the same image with the same link look at the same place; empty for none.
     """
 
     tools: tuple[Tool, ...] = TOOLS
@@ -297,6 +299,7 @@ class ViewerOptions:
     slice: int | None = None
     slice_action: str = ""
     strip: ViewerStrip | None = None
+    link: str = ""
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,16 @@ export class FlatStage {
     this.centre = [this.source.height / 2, this.source.width / 2];
   }
 
+  /** Where the reader looks; viewers of other sizes can look there too. */
+  look() {
+    return { zoom: this.zoom, centre: [...this.centre] };
+  }
+
+  setLook({ zoom, centre }) {
+    this.zoom = zoom;
+    this.centre = [...centre];
+  }
+
   get zoomPercent() {
     return Math.round(this.zoom * 100);
   }

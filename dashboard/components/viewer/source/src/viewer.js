@@ -6,6 +6,7 @@ import { clamp, el } from "./dom.js";
 import { compose, download } from "./export.js";
 import { FlatStage } from "./flat.js";
 import { listen } from "./keys.js";
+import { Link } from "./link.js";
 import css from "./styles.css";
 import { Gestures } from "./tools.js";
 import { Interface } from "./interface.js";
@@ -38,6 +39,7 @@ export class Viewer {
     this.ready = false;
     this.root = el("div", { class: "wc-viewer", "data-testid": "viewer" });
     this.ui = new Interface(this);
+    this.link = new Link(this);
     this.root.append(el("style", { text: css }), this.ui.frame);
     parent.append(this.root);
     new Gestures(this, this.ui.layer);
@@ -54,6 +56,7 @@ export class Viewer {
     this.data = data;
     this.setStateValue = setStateValue;
     this.ui.configure(data);
+    this.link.join(data.options.link);
     if (!before || before.options.tool !== data.options.tool) this.state.tool = data.options.tool;
     this.chooseOverlay(before);
     if (before?.image.version !== data.image.version) await this.loadImage(data.image);
@@ -97,6 +100,7 @@ export class Viewer {
     this.resize();
     this.resetView();
     this.lookWhereAsked(null);
+    this.link.catchUp();
     await this.showOverlay();
   }
 
@@ -403,7 +407,9 @@ export class Viewer {
     if (!this.ready || this.pending) return;
     this.pending = requestAnimationFrame(() => {
       this.pending = null;
-      if (this.ready) this.draw();
+      if (!this.ready) return;
+      this.draw();
+      this.link.share();
     });
   }
 
@@ -465,6 +471,7 @@ export class Viewer {
 
   dispose() {
     this.observer.disconnect();
+    this.link.leave();
     clearTimeout(this.timer);
     document.removeEventListener("fullscreenchange", this.onFullscreen);
     this.stage?.dispose();

@@ -152,6 +152,21 @@ export class VolumeStage {
     for (const pane of this.panes) pane.reset();
   }
 
+  /** Where the reader looks; viewers of other sizes can look there too. */
+  look() {
+    const panes = this.panes.map(({ zoom, centre }) => ({ zoom, centre: [...centre] }));
+    return { at: [...this.at], plane: this.plane, linked: this.linked, panes };
+  }
+
+  setLook({ at, plane, linked, panes }) {
+    this.at = [...at];
+    panes.forEach(({ zoom, centre }, i) => Object.assign(this.panes[i], { zoom, centre: [...centre] }));
+    if (plane === this.plane && linked === this.linked) return;
+    [this.plane, this.linked] = [plane, linked];
+    this.active = this.main;
+    this.arrange();
+  }
+
   get zoomPercent() {
     return Math.round(this.main.zoom * 100);
   }

@@ -1,0 +1,91 @@
+"""Every map with its grade, the reasons one click away."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import work
+from dashboard.components.overlays import shown_maps
+from dashboard.facts import TaskFacts
+from dashboard.state import OpenCase, session
+from dashboard.text import plain
+from whycad import wording
+from whycad.map_choice import methods_for_researchers
+from whycad.report import SIGNED_LEGEND, UNSIGNED_LEGEND, fidelity_text
+from whycad.targets import target_name
+from whycad.types import Attribution
+
+BADGES = {"A": "green", "B": "yellow", "C": "orange", "fails": "red"}
+MEANINGS = {
+    "A": "passes every test that was run",
+    "B": "passes, with reservations",
+    "C": "barely better than knowing nothing of this image",
+    "fails": "do not rely on this map",
+}
+NOTE = (
+    "A map shows what mattered to the model's output. It does not outline disease, and a plausible map does "
+    "not make the answer right."
+)
+
+
+def grades_card(case: OpenCase, facts: TaskFacts, target: str) -> None:
+    """Show the maps of a target, each with its grade."""
+    manifest = facts.manifest
+    job, researcher = case.work_for(manifest.id), session().researcher
+    maps = shown_maps(job, target, manifest, researcher=researcher)
+    with st.container(border=True, key="grades", gap="xsmall"):
+        st.markdown(f"**How far the maps for {plain(target_name(target, manifest))} can be trusted**")
+        if not maps:
+            st.markdown("No maps for this yet.")
+        for attribution in maps:
+            _row(attribution, facts)
+        if maps:
+            st.caption(NOTE)
+        if researcher:
+            _more(case, facts, target)
+
+
+def badge(grade: str) -> str:
+    """Return a grade as a coloured badge in Markdown."""
+    return f":{BADGES[grade]}-badge[{grade}]" if grade in BADGES else ":gray-badge[not graded]"
+
+
+def _row(attribution: Attribution, facts: TaskFacts) -> None:
+    fidelity = attribution.fidelity
+    with st.container(horizontal=True, vertical_alignment="center", key=f"grade-{attribution.method}", gap="small"):
+        name = plain(wording.method_name(attribution.method))
+        st.markdown(f"{badge(fidelity.grade)} **{name}** · {MEANINGS.get(fidelity.grade, 'tests are still running')}")
+        with st.popover("Reasons", key=f"reasons-{attribution.method}"):
+            _reasons(attribution, facts)
+    if session().researcher:
+        settings = ", ".join(f"{k} {v}" for k, v in sorted(attribution.parameters.items()))
+        st.caption(f"Seed {attribution.seed}; {plain(settings, 600)}")
+
+
+def _reasons(attribution: Attribution, facts: TaskFacts) -> None:
+    legend = SIGNED_LEGEND if attribution.signed else UNSIGNED_LEGEND
+    st.markdown(f"**{plain(wording.method_name(attribution.method))}**: {plain(legend)}.")
+    for remark in attribution.fidelity.remarks:
+        st.markdown(f"- {plain(remark, 400)}")
+    st.markdown(f"Figures: {plain(fidelity_text(attribution.fidelity), 800)}.")
+    sentence = facts.method_sentences.get(attribution.method, "")
+    if sentence:
+        st.markdown(plain(sentence, 400))
+    else:
+        st.caption("Over the calibration data: not established for this method.")
+
+
+def _more(case: OpenCase, facts: TaskFacts, target: str) -> None:
+    """Offer the methods that have not run; each is a job that the researcher starts."""
+    job = case.work_for(facts.manifest.id)
+    have = {a.method for a in job.result.attributions if a.target == target} if job.result is not None else set()
+    missing = [method for method in methods_for_researchers(facts.manifest.explain) if method not in have]
+    if not missing or job.busy:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom", key="more-maps"):
+        chosen = st.multiselect(
+            "More methods", missing, key="more-methods", format_func=wording.method_name, placeholder="Choose methods"
+        )
+        if st.button("Make these maps", key="make-maps", icon=":material/play_arrow:", disabled=not chosen):
+            work.explain_for(case, facts.manifest, target, chosen)
+            st.rerun()

@@ -1,0 +1,55 @@
+"""Known cases whose features lie near, with their labels."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import streamlit as st
+
+from dashboard import cache
+from dashboard.text import plain
+from whycad.manifest import Manifest
+from whycad.types import AnalysisResult, SimilarCase
+
+ROLES = {"leading": "of the leading label", "runner_up": "of the runner-up", "must_not_miss": "must not be missed"}
+SAME_IMAGE = 1e-4
+
+
+def similar_card(result: AnalysisResult, manifest: Manifest) -> None:
+    """Show the nearest cases in a row, each with its label and distance."""
+    with st.container(border=True, height="stretch", key="similar", gap="xsmall"):
+        st.markdown("**Nearest known cases**")
+        if not result.similar:
+            st.markdown("This task has no reference set, or it is of other weights.")
+            return
+        pictures = [cache.reference_picture(manifest.id, case.reference, case.label) for case in result.similar]
+        grid = st.grid(4, min_column_width=84, gap="xsmall")
+        for case, (picture, _) in zip(result.similar, pictures, strict=True):
+            _one(grid.container(gap=None), case, picture, manifest)
+        if any(stand_in for _, stand_in in pictures):
+            st.caption(
+                "Pictures: simulated stand-ins of the same label. Pictures of patients are not shipped; "
+                "“whycad index” makes a set with pictures of your own."
+            )
+        for sentence in sentences(result.similar, manifest):
+            st.caption(plain(sentence, 300))
+
+
+def _one(place: st.delta_generator.DeltaGenerator, case: SimilarCase, picture: bytes, manifest: Manifest) -> None:
+    name = manifest.label(case.label).name
+    with place:
+        if picture:
+            st.image(picture, width="stretch", output_format="JPEG", alt=f"Known case of {name}")
+        st.caption(f"{plain(name, 40)}  \n{case.distance:.2f}")
+
+
+def sentences(similar: tuple[SimilarCase, ...], manifest: Manifest) -> list[str]:
+    """Say which cases are shown and how far off they are."""
+    parts = []
+    for role, cases in groupby(similar, key=lambda case: case.role):
+        names = dict.fromkeys(manifest.label(case.label).name for case in cases)
+        parts.append(f"{', '.join(names)} ({ROLES.get(role, role)})")
+    said = [f"In order: {'; '.join(parts)}. Below each: cosine distance of the members' features, 0 is the same."]
+    if any(case.distance < SAME_IMAGE for case in similar):
+        said.append("At distance 0 this very image is in the reference set.")
+    return said

@@ -29,6 +29,7 @@ from whycad.map_choice import targets_on_offer
 from whycad.targets import Target, target_name
 from whycad.types import AnalysisResult, DecisionKind, Prediction, SliceProfile
 
+COMPARED_HEIGHT = 480
 HU_WINDOWS = (("Lung", -600.0, 1500.0), ("Mediastinum", 40.0, 400.0), ("Bone", 400.0, 1800.0))
 EXPLAIN_SLICE = "Explain this slice"
 
@@ -61,10 +62,10 @@ def _side_by_side(
     left, right = st.columns(2, gap="xsmall")
     options = replace(options, link=f"case-{case.id}")
     with left:
-        event = viewer(case.image, maps, key="case-viewer", outlines=drawn, options=options)
+        event = viewer(case.image, maps, key="case-viewer", outlines=drawn, options=options, height=COMPARED_HEIGHT)
     with right:
         quiet = replace(options, tools=("pan",), tool="pan", slice_action="", overlay=maps[1].id)
-        viewer(case.image, maps, key="case-viewer-beside", outlines=drawn, options=quiet)
+        viewer(case.image, maps, key="case-viewer-beside", outlines=drawn, options=quiet, height=COMPARED_HEIGHT)
     return event
 
 

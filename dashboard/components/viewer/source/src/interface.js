@@ -115,6 +115,7 @@ export class Interface {
     const marking = options.tools.some((tool) => tool !== "pan");
     this.toolButtons.get("pan").hidden = !marking;
     this.clearButton.hidden = !marking;
+    this.clearButton.parentElement.hidden = !marking;
     this.radius.node.hidden = !options.tools.includes("brush");
     this.mapControls.hidden = !overlays.length;
     this.mapFields.hidden = !overlays.length;

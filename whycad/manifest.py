@@ -86,7 +86,10 @@ class Code(_Section):
     tuple of str`` says in plain words why an image cannot be scored; ``strange(batch) -> (n,)``
     scores how strange inputs are; ``survey(study, region)`` looks once at what ``gate`` and
     ``preprocess`` both need, and where it is named both get what it returned as a third argument;
-    ``card() -> dict of str to str`` gives the model card's own tables (``whycad.card_blocks``).
+    ``card() -> dict of str to str`` gives the model card's own tables (``whycad.card_blocks``);
+    ``artefacts(study) -> tuple of FoundArtefact`` finds what is not of the patient in one image
+    (``whycad.whatif.artefacts``); ``reference_cases(data) -> iterator of ReferenceCase`` reads the
+    cases that calibration was fitted on (``whycad.reference_cases``).
     ``whycad.plugin.Plugin`` has the details.
     """
 
@@ -100,6 +103,8 @@ class Code(_Section):
     survey: CodeReference | None = None
     strange: CodeReference | None = None
     card: CodeReference | None = None
+    artefacts: CodeReference | None = None
+    reference_cases: CodeReference | None = None
 
 
 class WeightsFile(_Section):
@@ -124,6 +129,19 @@ class Weights(_Section):
 
 class CalibrationFile(_Section):
     """Calibration, conformal scores and thresholds, relative to the plugin folder."""
+
+    file: str = Field(pattern=r"^[\w][\w.-]*\.json$")
+
+
+class SimilarFile(_Section):
+    """Features of reference cases (``whycad.neighbours``), relative to the plugin folder."""
+
+    file: str = Field(pattern=r"^[\w][\w.-]*\.npz$")
+    sha256: Sha256 | None = None
+
+
+class FragilityFile(_Section):
+    """How far calibration cases are from another answer (``whycad.whatif.fragility``)."""
 
     file: str = Field(pattern=r"^[\w][\w.-]*\.json$")
 
@@ -225,6 +243,8 @@ class Manifest(_Section):
     code: Code
     weights: Weights = Weights()
     calibration: CalibrationFile | None = None
+    similar: SimilarFile | None = None
+    fragility: FragilityFile | None = None
     inference: Inference = Inference()
     explain: Explain = Explain()
     decision: DecisionRule = DecisionRule()

@@ -10,7 +10,7 @@ import numpy as np
 
 from whycad import __version__
 from whycad.batch import predict_batch
-from whycad.errors import PluginError
+from whycad.errors import ManifestError, PluginError, PredictionError
 from whycad.hooks import Hooks
 from whycad.reading import Reading, evidence_of, on_source_grid, read_whole
 from whycad.scoring import calibration_of, input_problems
@@ -64,6 +64,7 @@ def analyse(
     if reading.inputs is None:
         request = replace(request, explain=())
     result = _with_evidence(_result(study, request, reading, ensemble), reading, ensemble, hooks)
+    result = _with_similar(result, reading, ensemble, hooks)
     hooks.partial(result)
     for step in _steps(result, plugin.manifest):
         result = _with_map(result, step, reading, ensemble, hooks)
@@ -81,6 +82,27 @@ def _with_evidence(result: AnalysisResult, reading: Reading, ensemble: Ensemble,
     return replace(
         result, measurements=evidence.measurements, concepts=evidence.concepts, segmentations=tuple(outlines)
     )
+
+
+def _with_similar(result: AnalysisResult, reading: Reading, ensemble: Ensemble, hooks: Hooks) -> AnalysisResult:
+    """Add the nearest cases of the task's reference set; one that cannot be used is a remark, not a failure."""
+    if reading.inputs is None or not ensemble.has_features:
+        return result
+    import torch
+
+    from whycad.neighbours import SAME_IMAGE_REMARK, find_similar, is_same_image
+    from whycad.reference_index import reference_of
+
+    try:
+        reference = reference_of(ensemble.plugin)
+        if reference is None:
+            return result
+        features = ensemble.features(torch.from_numpy(reading.inputs.array[None]), cancelled=hooks.cancelled)
+        similar = find_similar(result.prediction, features.numpy()[:, 0], reference)
+    except (ManifestError, PredictionError) as error:
+        return replace(result, warnings=(*result.warnings, f"Similar cases are not shown: {error}."))
+    same = (SAME_IMAGE_REMARK,) if any(is_same_image(case) for case in similar) else ()
+    return replace(result, similar=similar, warnings=(*result.warnings, *same))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from whycad.jobs import JobQueue, JobSettings
 from whycad.performance import NOTHING, Performance, read_performance
 from whycad.phantom import PhantomCase
 from whycad.plugin import load_plugin
+from whycad.reference_index import choose_stand_in, picture_path
 from whycad.registry import PluginEntry, Registry, discover
 from whycad.rendering import thumbnail
 from whycad.uncertainty.calibration import Calibration, read_calibration
@@ -148,10 +149,14 @@ def reference_picture(plugin_id: str, reference: str, label: str) -> tuple[bytes
     Pictures of the user's own lie in the folder that ``whycad index`` wrote; where there is none, a simulated
     sample stands in, once the samples have been made. Empty where there is neither.
     """
+    own = picture_path(plugin_id, reference)
+    if own is not None:
+        return own.read_bytes(), False
     shelf = sample_shelf(plugin_id)
     shelf.poll(job_queue())
-    stand_ins = [t for c, t in zip(shelf.cases, shelf.thumbnails, strict=True) if c.label == label]
-    return (stand_ins[0] if stand_ins else b"", True)
+    chosen = choose_stand_in(shelf.cases, label)
+    pictures = [t for case, t in zip(shelf.cases, shelf.thumbnails, strict=True) if case is chosen]
+    return (pictures[0] if pictures else b"", True)
 
 
 @st.cache_resource(show_spinner=False)

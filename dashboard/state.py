@@ -15,6 +15,8 @@ import streamlit as st
 from dashboard.components.viewer import ViewerImage, ViewerOutline, ViewerOverlay
 from whycad.report import image_alt
 from whycad.types import AnalysisRequest, AnalysisResult, Progress, Region, Study
+from whycad.whatif.request import WhatIfRequest
+from whycad.whatif.result import WhatIf
 
 KEY = "whycad_session"
 Source = Literal["upload", "sample", "pack"]
@@ -23,6 +25,32 @@ COVERAGE_KEY = "coverage"
 READER_KEY = "reader"
 CLINICIAN, RESEARCHER = "Clinician", "Researcher"
 DEFAULT_COVERAGE = 0.9
+
+
+@dataclass
+class Changes:
+    """What a reader tried on an image under one task.
+
+    Attributes
+    ----------
+    found : list of WhatIf
+        Newest first.
+    job_id : str
+        Empty where nothing runs.
+    progress : Progress or None
+    message : str
+        What the last job could not do, fit for Markdown.
+    """
+
+    found: list[WhatIf] = field(default_factory=list)
+    job_id: str = ""
+    progress: Progress | None = None
+    message: str = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or waits."""
+        return bool(self.job_id)
 
 
 @dataclass
@@ -52,6 +80,9 @@ class Work:
         Another place that the reader clicked since; nothing is done before they say so.
     focus : str
         Id of the map that the reader asked to see; empty for the first one.
+    marked : WhatIfRequest or None
+        The removal of what the reader has boxed or painted.
+    changes : Changes
     """
 
     result: AnalysisResult | None = None
@@ -68,6 +99,8 @@ class Work:
     region: Region | None = None
     candidate: tuple[int, ...] | None = None
     focus: str = ""
+    marked: WhatIfRequest | None = None
+    changes: Changes = field(default_factory=Changes)
     overlays: dict[tuple[str, str], ViewerOverlay] = field(default_factory=dict)
     outlines: dict[str, ViewerOutline] = field(default_factory=dict)
 
@@ -125,6 +158,7 @@ class OpenCase:
     region: Region | None = None
     work: dict[str, Work] = field(default_factory=dict)
     label_revealed: bool = False
+    pictures: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
 
     @cached_property
     def image(self) -> ViewerImage:

@@ -114,6 +114,8 @@ def close(session: Session, case_id: str) -> None:
     case = session.close(case_id)
     for work in case.work.values() if case is not None else ():
         cancel(work)
+        if work.changes.busy:
+            cache.desk().forget(work.changes.job_id)
 
 
 def _take_partial(work: Work, status: JobStatus) -> bool:

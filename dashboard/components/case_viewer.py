@@ -22,12 +22,15 @@ from dashboard.components.viewer import (
 from dashboard.facts import TaskFacts
 from dashboard.setting import suspicious_label
 from dashboard.state import OpenCase, Work
-from dashboard.text import plain
+from dashboard.text import error_text, plain
+from dashboard.what_if_work import marked_region
 from whycad import wording
+from whycad.errors import GeometryError
 from whycad.manifest import Manifest
 from whycad.map_choice import targets_on_offer
 from whycad.targets import Target, target_name
 from whycad.types import AnalysisResult, DecisionKind, Prediction, SliceProfile
+from whycad.whatif.request import WhatIfRequest
 
 COMPARED_HEIGHT = 480
 HU_WINDOWS = (("Lung", -600.0, 1500.0), ("Mediastinum", 40.0, 400.0), ("Bone", 400.0, 1800.0))
@@ -159,6 +162,7 @@ def _heed(event: ViewerEvent, case: OpenCase, manifest: Manifest, target: str) -
     session = state.session()
     is_new = event.seq > session.seen
     session.seen = max(session.seen, event.seq)
+    case.work_for(manifest.id).marked = _marked(event, case)
     if event.click is not None:
         _pixel(case, event.click)
     if is_new and event.kind == "slice" and event.slice is not None:
@@ -167,6 +171,14 @@ def _heed(event: ViewerEvent, case: OpenCase, manifest: Manifest, target: str) -
     if is_new and event.kind == "click" and event.click is not None and manifest.input.needs_region:
         heed_click(case, manifest, event.click)
         st.rerun()
+
+
+def _marked(event: ViewerEvent, case: OpenCase) -> WhatIfRequest | None:
+    try:
+        return marked_region(event, case.study.spatial_shape)
+    except GeometryError as error:
+        st.warning(error_text(error))
+        return None
 
 
 def _pixel(case: OpenCase, where: tuple[int, ...]) -> None:

@@ -9,6 +9,7 @@ from dashboard.components.rows import rows
 from dashboard.components.why.argument import argument_card
 from dashboard.components.why.grades import grades_card
 from dashboard.components.why.similar import similar_card
+from dashboard.components.why.what_if import what_if_card
 from dashboard.facts import TaskFacts
 from dashboard.setting import Shown
 from dashboard.state import CLINICIAN, READER_KEY, RESEARCHER, OpenCase
@@ -29,6 +30,7 @@ def why_tab(shown: Shown, case: OpenCase, facts: TaskFacts, target: str) -> None
         with right:
             similar_card(result, facts.manifest)
         grades_card(case, facts, target)
+        what_if_card(case, facts.manifest)
     if has_evidence(result):
         _evidence(result)
 

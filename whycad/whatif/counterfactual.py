@@ -1,10 +1,9 @@
 """A minimal counterfactual: the smallest smooth change that moves the set or the label.
 
 The change is low in frequency (one value per cell of a coarse grid, interpolated) and small in
-its root mean square; it follows the gradient of the ensemble's lead until the served answer
-moves, and is then shortened as far as it still does. It is laid on the picture itself, and the
-numbers are those of the changed picture, through preprocessing and gate. It says what the model
-would need to see; whether such a change occurs in a patient is another question.
+its root mean square. It follows the gradient of the ensemble's lead, is laid on the picture itself
+and grows until the answer for the changed picture, through preprocessing, members and gate, moves;
+then it is shortened as far as the answer still does. It says what the model would need to see; whether such a change occurs in a patient is another question.
 
 References
 ----------
@@ -38,7 +37,6 @@ STEPS = 24
 GROWTH = 1.12
 MOMENTUM = 0.7
 SHORTENINGS = 5
-STRETCHES = (1.0, 1.15, 1.35, 1.6)
 VISIBLE = 0.25
 NOT_CLINICAL = "It shows what the model would answer otherwise to, not what could happen in a patient."
 IMPLAUSIBLE = "The changed picture is unlike the calibration images, so this is no plausible counterfactual."
@@ -70,28 +68,24 @@ def has_moved(before: Prediction, after: Prediction, goal: str) -> bool:
 
 
 def descend(search: Search, moved: Callable[[Tensor], bool]) -> Path:
-    """Follow the smoothed gradient outwards until the served answer has moved, or the bound is reached."""
-    grid = torch.zeros(1, search.start.shape[1], *[max(2, -(-n // CELL)) for n in search.start.shape[2:]])
-    grid = grid.to(search.start.device)
-    speed = torch.zeros_like(grid)
+    """Follow the smoothed gradient outwards until the answer has moved, or the bound is reached."""
+    sides = [max(2, -(-n // CELL)) for n in search.start.shape[2:]]
+    grid = torch.zeros(1, search.start.shape[1], *sides, device=search.start.device)
+    speed, share = torch.zeros_like(grid), torch.zeros_like(search.start)
     first = LARGEST_RMS * (GROWTH - 1) / (GROWTH**STEPS - 1)
-    previous = search.start * 0
     for step in range(STEPS):
         search.report(0.8 * step / STEPS, f"Looking for a change, step {step + 1} of up to {STEPS}")
-        share = spread(grid, search)
         _, gradient = search.gradient(share)
         coarse = gathered(gradient, grid)
         speed = MOMENTUM * speed + coarse / coarse.norm().clamp_min(1e-12)
-        moving = spread(speed, search)
-        pace = first * GROWTH**step / rms(moving, search).clamp_min(1e-12)
-        grid = grid - pace * speed
+        pace = first * GROWTH**step / rms(spread(speed, search), search).clamp_min(1e-12)
+        grid = (grid - pace * speed).clamp(-LARGEST_PEAK, LARGEST_PEAK)
         share = spread(grid, search)
-        if rms(share, search) > LARGEST_RMS or share.abs().max() > LARGEST_PEAK:
-            return Path(previous, False, step)
-        previous = share
+        if rms(share, search) > LARGEST_RMS:
+            return Path(share, False, step)
         if moved(share):
             return Path(share, True, step + 1)
-    return Path(previous, False, STEPS)
+    return Path(share, False, STEPS)
 
 
 def spread(grid: Tensor, search: Search) -> Tensor:
@@ -138,14 +132,20 @@ def counterfactual(scene: Scene, goal: str = "", seed: int = 0) -> WhatIf:
     if goal and (goal not in before.labels or goal == before.predicted):
         raise GeometryError("the goal must be another label of the task than the predicted one")
     search = open_search(scene, goal)
-    path = descend(search, lambda share: has_moved(before, search.served(share), goal))
-    factor = 1.0
+
+    def scored(share: Tensor) -> tuple[FloatArray, Scored]:
+        pixels = on_image(scene.study, scene.before.inputs, share[0].cpu().numpy(), search.value_range)
+        return pixels, scene.score([pixels])[0]
+
+    def moved(share: Tensor) -> bool:
+        return has_moved(before, scored(share)[1].prediction, goal)
+
+    path = descend(search, moved)
+    share = path.share
     if path.found:
-        factor = least_factor(lambda t: has_moved(before, search.served(t * path.share), goal), 0.0, 1.0, SHORTENINGS)
-    share = (factor * path.share)[0].cpu().numpy()
-    pixels, scored, stretch = _on_picture(scene, share, goal)
-    size = float(rms(path.share, search)) * factor * stretch
-    return _result(scene, pixels, scored, Figures(goal, size, path.steps, seed))
+        share = share * least_factor(lambda factor: moved(factor * path.share), 0.0, 1.0, SHORTENINGS)
+    pixels, after = scored(share)
+    return _result(scene, pixels, after, Figures(goal, float(rms(share, search)), path.steps, seed))
 
 
 @dataclass(frozen=True)
@@ -156,19 +156,6 @@ class Figures:
     rms: float
     steps: int
     seed: int
-
-
-def _on_picture(scene: Scene, share: FloatArray, goal: str) -> tuple[FloatArray, Scored, float]:
-    """Lay a change on the picture, a little stretched where resampling has taken some of it away."""
-    value_range = scene.setting.ensemble.plugin.manifest.input.value_range
-    tried = []
-    for stretch in STRETCHES:
-        pixels = on_image(scene.study, scene.before.inputs, share * np.float32(stretch), value_range)
-        scored = scene.score([pixels])[0]
-        tried.append((pixels, scored, stretch))
-        if has_moved(scene.before.prediction, scored.prediction, goal):
-            return tried[-1]
-    return tried[0]
 
 
 def _result(scene: Scene, pixels: FloatArray, scored: Scored, figures: Figures) -> WhatIf:

@@ -45,6 +45,8 @@ def remove_region(scene: Scene, mask: BoolArray, seed: int = 0, avoid: BoolArray
     check_mask(mask)
     seen = seen_box(scene.before.inputs.geometry, mask.shape)
     other = sham_mask(scene.study.pixels, mask, seen, avoid)
+    if other is None and avoid is not None:
+        other = sham_mask(scene.study.pixels, mask, seen, None)
     masks = [mask] if other is None else [mask, other]
     changed = [inpaint(scene.study.pixels, item, seed) for item in masks]
     scored = scene.score(changed)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from whycad.errors import GeometryError
 from whycad.hooks import Hooks
+from whycad.reading import Reading, evidence_of, on_source_grid
 from whycad.types import AnalysisRequest, Progress, Study
 from whycad.whatif.artefacts import find_artefacts
 from whycad.whatif.removal import remove_artefacts, remove_region
@@ -69,7 +70,16 @@ def _region(scene: Scene, mask: NDArray[np.bool_], seed: int) -> WhatIf:
     part = scene.of_study(mask)
     if not part.any():
         raise GeometryError("the region holds no pixel of the slice that is looked at")
-    return remove_region(scene, part, seed)
+    return remove_region(scene, part, seed, _outlines(scene))
+
+
+def _outlines(scene: Scene) -> NDArray[np.bool_] | None:
+    """Return what the plugin outlines, where a control would not be one; None where it outlines nothing."""
+    reading = Reading(scene.study, scene.before.inputs, scene.before.prediction)
+    evidence = evidence_of(reading, scene.setting.ensemble, scene.setting.hooks)
+    shape = scene.study.spatial_shape
+    masks = [on_source_grid(item.mask, reading, shape) for item in evidence.segmentations]
+    return np.any(masks, axis=0) if masks else None
 
 
 def _artefacts(scene: Scene, what: WhatIfRequest) -> tuple[WhatIf, ...]:

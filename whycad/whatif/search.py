@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from whycad.types import ModelInput, Prediction, Progress
+from whycad.types import Prediction, Progress
 from whycad.whatif.differentiable import Lead, column
 from whycad.whatif.scaling import InputScale, input_scale
 from whycad.whatif.scene import Scene
@@ -38,6 +38,11 @@ class Search:
     label: int
     goal: int | None = None
 
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """Darkest and brightest value of the task's images."""
+        return self.scene.setting.ensemble.plugin.manifest.input.value_range
+
     def at(self, share: Tensor) -> Tensor:
         """Return the input changed by shares of the image's range ``(1, C, *shape)``, within what an image may be."""
         changed = self.start + share * self.scale.unit * self.scale.free
@@ -57,11 +62,7 @@ class Search:
     def served(self, share: Tensor) -> Prediction:
         """Return what the served ensemble says of the changed input."""
         array = self.at(share)[0].detach().cpu().numpy()
-        return self.scene.setting.predict([self.inputs_with(array)])[0]
-
-    def inputs_with(self, array: object) -> ModelInput:
-        """Return the case's input with another array."""
-        return replace(self.scene.before.inputs, array=array)  # type: ignore[arg-type]
+        return self.scene.setting.predict([replace(self.scene.before.inputs, array=array)])[0]
 
     def report(self, fraction: float, message: str) -> None:
         """Say how far the search is."""

@@ -4,7 +4,7 @@ Messages are JSON objects behind a four-byte length. Images and results travel a
 job's private folder; a message only names them. Nothing here is ever unpickled.
 
 ==============  =======================================================================
-to the worker   ``job`` (job, kind, plugin_folder, folder, request), ``cancel`` (job), ``stop``
+to the worker   ``job`` (job, kind, plugin_folder, folder, request, what), ``cancel`` (job), ``stop``
 from it         ``ready`` (device), ``accepted`` (job), ``progress`` (job, stage, fraction,
                 message), ``partial`` (job, name), ``result`` (job, name), ``error`` (job,
                 kind, message, remedy)

@@ -13,6 +13,7 @@ from whycad.errors import JobError, PluginError, StoreError
 from whycad.job_protocol import error_from_json, load_cases
 from whycad.result_io import load_result
 from whycad.types import AnalysisResult, JsonObject, Progress
+from whycad.whatif.result import load_what_ifs
 from whycad.worker_process import WorkerGoneError, WorkerProcess
 
 if TYPE_CHECKING:
@@ -172,6 +173,8 @@ class Supervisor(threading.Thread):
     def _finish(self, job: Job, message: JsonObject) -> None:
         if job.message["kind"] in ("samples", "pack_cases"):
             job.samples = load_cases(job.folder / _name(message))
+        elif job.message["kind"] == "what_if":
+            job.what_if = load_what_ifs(job.folder / _name(message), job.study_sha256, job.plugin.id)
         else:
             job.result = self._load(job, message)
         self._set(job, progress=Progress("done", 1.0, "Done"))

@@ -27,6 +27,9 @@ from whycad.phantom import PhantomCase
 from whycad.plugin import Plugin
 from whycad.registry import Registry
 from whycad.types import AnalysisRequest, AnalysisResult, JsonObject, Progress, Study
+from whycad.whatif.request import WhatIfRequest
+from whycad.whatif.request import request_to_json as what_to_json
+from whycad.whatif.result import WhatIf
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 FINISHED: tuple[State, ...] = ("done", "failed", "cancelled")
@@ -85,6 +88,8 @@ class JobStatus:
         Of a finished analysis.
     samples : tuple of PhantomCase
         Of a finished job that made or chose sample cases.
+    what_if : tuple of WhatIf
+        Of a finished job that changed an image; of artefacts there may be none.
     error : WhyCadError or None
         Why it failed.
     """
@@ -95,6 +100,7 @@ class JobStatus:
     partial: AnalysisResult | None = None
     result: AnalysisResult | None = None
     samples: tuple[PhantomCase, ...] = ()
+    what_if: tuple[WhatIf, ...] = ()
     error: WhyCadError | None = None
 
     @property
@@ -121,6 +127,7 @@ class Job:
     partial: AnalysisResult | None = None
     result: AnalysisResult | None = None
     samples: tuple[PhantomCase, ...] = ()
+    what_if: tuple[WhatIf, ...] = ()
     error: WhyCadError | None = None
     attempts: int = 0
     expires: float = field(default=float("inf"))
@@ -185,6 +192,30 @@ class JobQueue:
         message: JsonObject = {"kind": "analyse", "request": request_to_json(request)}
         return self._submit(plugin, message, owner, study)
 
+    def submit_what_if(
+        self, study: Study, plugin_id: str, request: AnalysisRequest, what: WhatIfRequest, owner: str
+    ) -> str:
+        """Queue a change of an image; ``JobStatus.what_if`` will hold what the model says then.
+
+        Parameters
+        ----------
+        study : Study
+        plugin_id : str
+        request : AnalysisRequest
+            Of the result that the change is compared with.
+        what : WhatIfRequest
+        owner : str
+            As for ``submit``.
+
+        Raises
+        ------
+        PluginError, JobError
+            As ``submit``. What is wrong with the region is found where it runs, and is the job's error.
+        """
+        plugin = self.registry.get(plugin_id)
+        message: JsonObject = {"kind": "what_if", "request": request_to_json(request), "what": what_to_json(what)}
+        return self._submit(plugin, message, owner, study)
+
     def submit_samples(self, plugin_id: str, owner: str) -> str:
         """Queue the making of a plugin's simulated sample cases; ``JobStatus.samples`` will hold them.
 
@@ -220,7 +251,7 @@ class JobQueue:
                 job.expires = min(job.expires, time.monotonic() + self.settings.keep_fetched_s)
             ahead = self._waiting.index(job) if job in self._waiting else 0
             return JobStatus(
-                job.state, job.progress, ahead, job.partial, job.result, samples=job.samples, error=job.error
+                job.state, job.progress, ahead, job.partial, job.result, job.samples, job.what_if, job.error
             )
 
     def wait(self, job_id: str, owner: str, timeout_s: float) -> JobStatus:

@@ -182,12 +182,30 @@ def run_job(message: JsonObject, run: JobRun, pool: ModelPool, device: torch.dev
 
             save_cases(choose_cases(Path(message["data"]), plugin), run.folder / "result")
             run.finish("result")
+        elif message["kind"] == "what_if":
+            _change(message, plugin, run, pool, device)
         else:
             _analyse(message, plugin, run, pool, device)
     except WhyCadError as error:
         run.fail(error)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the process boundary: a bug must not end the worker
         run.fail(JobError(f"the job failed inside WhyCAD ({type(error).__name__})", remedy="report this"))
+
+
+def _change(message: JsonObject, plugin: Plugin, run: JobRun, pool: ModelPool, device: torch.device) -> None:
+    from whycad.hooks import Hooks
+    from whycad.whatif.request import request_from_json as what_from_json
+    from whycad.whatif.result import save_what_ifs
+    from whycad.whatif.run import what_if
+
+    study, what = load_study(run.folder / "study"), what_from_json(message["what"])
+    run.progress(Progress("preprocess", 0.01, "Loading the model"))
+    ensemble = pool.get(plugin, device)
+    hooks = Hooks(progress=run.progress, cancelled=run.cancelled)
+    hooks.check()
+    found = what_if(study, ensemble, request_from_json(message["request"]), what, hooks)
+    save_what_ifs(found, run.folder / "result", study.sha256, plugin.id)
+    run.finish("result")
 
 
 def _analyse(message: JsonObject, plugin: Plugin, run: JobRun, pool: ModelPool, device: torch.device) -> None:

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ JSON_NAME = "result.json"
 ARRAYS_NAME = "arrays.npz"
 LARGE_VOLUME = 1 << 20
 _BITS = {1: np.uint8, 4: np.uint32}
+Value = TypeVar("Value")
 NOTICE = "Research and education only; not for clinical use."
 
 
@@ -127,8 +128,26 @@ def save_result(result: AnalysisResult, folder: Path) -> None:
     StoreError
         When the folder cannot be written or already holds something else.
     """
+    save_values(result, folder, FORMAT)
+
+
+def save_values(value: Any, folder: Path, form: str) -> None:
+    """Write a dataclass of words, numbers and arrays to a folder, whole or not at all.
+
+    Parameters
+    ----------
+    value : dataclass instance
+    folder : Path
+    form : str
+        Name of the format, which ``load_values`` asks for.
+
+    Raises
+    ------
+    StoreError
+        When the folder cannot be written or already holds something else.
+    """
     arrays: dict[str, np.ndarray] = {}
-    body = {"format": FORMAT, "notice": NOTICE, "result": _encode(result, "result", arrays)}
+    body = {"format": form, "notice": NOTICE, "result": _encode(value, "result", arrays)}
     folder = Path(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -154,18 +173,29 @@ def load_result(folder: Path) -> AnalysisResult:
     StoreError
         When files are missing, of another format, or broken.
     """
+    return load_values(AnalysisResult, folder, FORMAT)
+
+
+def load_values(kind: type[Value], folder: Path, form: str) -> Value:
+    """Read a dataclass that ``save_values`` wrote; nothing is ever unpickled.
+
+    Raises
+    ------
+    StoreError
+        When files are missing, of another format, or broken.
+    """
     folder = Path(folder)
     try:
         body = json.loads((folder / JSON_NAME).read_text(encoding="utf-8"))
-        if body.get("format") != FORMAT:
-            raise StoreError(f"the saved result is not of format {FORMAT!r}")
+        if body.get("format") != form:
+            raise StoreError(f"the saved result is not of format {form!r}")
         with np.load(folder / ARRAYS_NAME, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-        result = _decode(AnalysisResult, body["result"], arrays)
+        value = _decode(kind, body["result"], arrays)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise StoreError(f"the saved result cannot be read ({type(error).__name__})") from error
-    assert isinstance(result, AnalysisResult)
-    return result
+    assert isinstance(value, kind)
+    return value
 
 
 def results_equal(first: AnalysisResult, second: AnalysisResult) -> bool:

@@ -1,0 +1,1 @@
+"""What would have to change: regions and artefacts taken away, counterfactuals, adversarial fragility."""

@@ -224,7 +224,7 @@ def check_explain(plugin: Plugin) -> None:
         n_segments=12,
         ig_steps=8,
         noise_samples=4,
-        occlusion_window=max(4, min(plugin.manifest.input.shape) // 3),
+        occlusion_window=max(4, max(plugin.manifest.input.shape) // 3),
     )
     for method in fitting_methods(plugin.manifest.explain):
         result = explain(method, ensemble, inputs, 0, plugin.manifest.label_codes[0], options)

@@ -199,7 +199,9 @@ def _title(scene: Scene, after: Prediction, figures: Figures, found: bool) -> st
     numbers = f"{percent(before.probability(label))} to {percent(after.probability(label))}"
     if after.predicted != label:
         return f"{size} turns {scene.name(label)} into {scene.name(after.predicted)} ({scene.name(label)} {numbers})."
-    return f"{size} moves the set from {_names(scene, before)} to {_names(scene, after)} ({scene.name(label)} {numbers})."
+    return (
+        f"{size} moves the set from {_names(scene, before)} to {_names(scene, after)} ({scene.name(label)} {numbers})."
+    )
 
 
 def _names(scene: Scene, prediction: Prediction) -> str:

@@ -66,7 +66,9 @@ def input_scale(study: Study, inputs: ModelInput, value_range: tuple[float, floa
     shape = (1, len(array), *[1] * (array.ndim - 1))
     made_low = np.minimum(low, array.min(axis=tuple(range(1, array.ndim))))
     made_high = np.maximum(low + unit, array.max(axis=tuple(range(1, array.ndim))))
-    parts = [torch.tensor(part.reshape(shape), dtype=torch.float32, device=device) for part in (unit, made_low, made_high)]
+    parts = [
+        torch.tensor(part.reshape(shape), dtype=torch.float32, device=device) for part in (unit, made_low, made_high)
+    ]
     return InputScale(*parts, torch.from_numpy(free)[None].to(device))
 
 
@@ -92,7 +94,12 @@ def on_model_grid(study: Study, inputs: ModelInput) -> FloatArray:
         matrix = geometry.to_source
         parts = [
             ndimage.affine_transform(
-                np.ascontiguousarray(pixels[..., c]), matrix[:d, :d], matrix[:d, d], geometry.model_shape, order=1, mode="nearest"
+                np.ascontiguousarray(pixels[..., c]),
+                matrix[:d, :d],
+                matrix[:d, d],
+                geometry.model_shape,
+                order=1,
+                mode="nearest",
             )
             for c in range(pixels.shape[-1])
         ]

@@ -24,8 +24,8 @@ EVERY = {
     WhatIfKind.FRAGILITY: ("Fragility", "The smallest noise, chosen against the model, that flips the label"),
 }
 NOTE = (
-    "A changed image was never taken of a patient. Where the gate refuses it, the answer to it says little; the control "
-    "is the same change elsewhere."
+    "A changed image was never taken of a patient. Where the gate refuses it, the answer to it says little. "
+    "The control is the same change elsewhere."
 )
 
 
@@ -73,9 +73,7 @@ def _tick(changes: Changes) -> None:
         progress = changes.progress
         said = "Waiting" if progress is None or progress.stage == "queued" else progress.message
         st.progress(0.0 if progress is None else progress.fraction, text=plain(said))
-        st.button(
-            "Cancel", key="cancel-what-if", icon=":material/close:", on_click=what_if_work.stop, args=(changes,)
-        )
+        st.button("Cancel", key="cancel-what-if", icon=":material/close:", on_click=what_if_work.stop, args=(changes,))
 
 
 def _one(number: int, change: WhatIf, case: OpenCase, manifest: Manifest) -> None:

@@ -148,8 +148,12 @@ def on_slice(values: NDArray[Value], study: Study, index: int | None) -> NDArray
     return np.asarray(values[len(values) // 2 if index is None else index])
 
 
-def outlined(study: Study, segmentations: Sequence[Segmentation], *, index: int | None = None) -> Picture:
+def outlined(
+    study: Study, segmentations: Sequence[Segmentation], *, index: int | None = None, thickness: int = 0
+) -> Picture:
     """Draw outlines over an image, one colour each, ``(H, W, 3)``.
+
+    ``thickness`` is in pixels; 0 fits the image's size.
 
     Raises
     ------
@@ -159,7 +163,7 @@ def outlined(study: Study, segmentations: Sequence[Segmentation], *, index: int 
     picture = base_picture(study, index).copy()
     for number, segmentation in enumerate(segmentations):
         mask = on_slice(segmentation.mask, study, index)
-        inner = ndimage.binary_erosion(mask, iterations=max(1, min(mask.shape) // 256), border_value=0)
+        inner = ndimage.binary_erosion(mask, iterations=thickness or max(1, min(mask.shape) // 256), border_value=0)
         picture[mask & ~inner] = OUTLINE_COLOURS[number % len(OUTLINE_COLOURS)][1]
     return picture
 

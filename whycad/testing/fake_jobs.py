@@ -12,7 +12,9 @@ from whycad.jobs import JobStatus
 from whycad.manifest import Manifest
 from whycad.phantom import PhantomCase
 from whycad.testing.examples import ExampleOptions, example_result, example_study
-from whycad.types import AnalysisRequest, AnalysisResult, Progress, Study
+from whycad.types import AnalysisRequest, AnalysisResult, Progress, Region, Study
+from whycad.whatif.request import WhatIfRequest
+from whycad.whatif.result import WhatIf
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class FakeQueue:
         More tasks, by id.
     real : tuple of PhantomCase
         Real cases to pick, of any task.
+    what_if : tuple of WhatIf
+        What every change of an image gives.
+    changes, changed_at : list
+        What was asked to be changed, and where the model looked.
     """
 
     manifest: Manifest
@@ -53,11 +59,22 @@ class FakeQueue:
     forgotten: list[str] = field(default_factory=list)
     others: dict[str, Manifest] = field(default_factory=dict)
     real: tuple[PhantomCase, ...] = ()
+    what_if: tuple[WhatIf, ...] = ()
+    changes: list[WhatIfRequest] = field(default_factory=list)
+    changed_at: list[Region | None] = field(default_factory=list)
 
     def submit(self, study: Study, plugin_id: str, request: AnalysisRequest, owner: str) -> str:
         """Keep the request."""
         self.submitted.append(Submitted(plugin_id, study, request, owner))
         return f"job-{len(self.submitted) - 1}"
+
+    def submit_what_if(
+        self, study: Study, plugin_id: str, request: AnalysisRequest, what: WhatIfRequest, owner: str
+    ) -> str:
+        """Keep what was asked to be changed."""
+        self.changes.append(what)
+        self.changed_at.append(request.region)
+        return f"change-{owner}"
 
     def submit_samples(self, plugin_id: str, owner: str) -> str:
         """Return a job that is done."""
@@ -74,6 +91,8 @@ class FakeQueue:
             return JobStatus("done", done, samples=example_samples(self._manifest_of(job_id.partition("-")[2])))
         if job_id.startswith("real-"):
             return JobStatus("done", done, samples=self.real)
+        if job_id.startswith("change-"):
+            return self._change(done, job_id.removeprefix("change-") == owner)
         asked = self.submitted[int(job_id.removeprefix("job-"))]
         if owner != asked.owner:
             raise JobError("there is no such job")
@@ -82,6 +101,15 @@ class FakeQueue:
         if self.error is not None:
             return JobStatus("failed", done, error=self.error)
         return JobStatus("done", done, result=self._result(asked))
+
+    def _change(self, done: Progress, own: bool) -> JobStatus:
+        if not own:
+            raise JobError("there is no such job")
+        if self.hold:
+            return JobStatus("running", Progress("predict", 0.4, "Filling the region"))
+        if self.error is not None:
+            return JobStatus("failed", done, error=self.error)
+        return JobStatus("done", done, what_if=self.what_if)
 
     def forget(self, job_id: str, owner: str) -> None:
         """Note it."""

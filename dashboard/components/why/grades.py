@@ -38,7 +38,7 @@ def grades_card(case: OpenCase, facts: TaskFacts, target: str) -> None:
         if not maps:
             st.markdown("No maps for this yet.")
         for attribution in maps:
-            _row(attribution, facts)
+            _row(attribution, facts, busy=job.busy)
         if maps:
             st.caption(NOTE)
         if researcher:
@@ -50,11 +50,12 @@ def badge(grade: str) -> str:
     return f":{BADGES[grade]}-badge[{grade}]" if grade in BADGES else ":gray-badge[not graded]"
 
 
-def _row(attribution: Attribution, facts: TaskFacts) -> None:
+def _row(attribution: Attribution, facts: TaskFacts, *, busy: bool) -> None:
     fidelity = attribution.fidelity
     with st.container(horizontal=True, vertical_alignment="center", key=f"grade-{attribution.method}", gap="small"):
         name = plain(wording.method_name(attribution.method))
-        st.markdown(f"{badge(fidelity.grade)} **{name}** · {MEANINGS.get(fidelity.grade, 'tests are still running')}")
+        ungraded = "tests are still running" if busy else "not tested"
+        st.markdown(f"{badge(fidelity.grade)} **{name}** · {MEANINGS.get(fidelity.grade, ungraded)}")
         with st.popover("Reasons", key=f"reasons-{attribution.method}"):
             _reasons(attribution, facts)
     if session().researcher:

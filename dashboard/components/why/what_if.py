@@ -83,7 +83,7 @@ def _one(number: int, change: WhatIf, case: OpenCase, manifest: Manifest) -> Non
         first, second = _pictures(change, case)
         before.image(first, caption="Before, outlined", output_format="PNG", alt="The image with what was changed")
         after.image(second, caption="After", output_format="PNG", alt="The image as it was changed")
-        with words:
+        with words.container(gap=None):
             for line in change_lines(change, manifest):
                 st.markdown(plain(line, 300))
             for remark in change.remarks:
@@ -122,5 +122,6 @@ def drawn(change: WhatIf, study: Study) -> tuple[bytes, bytes]:
     flat = change.picture.ndim == 2 and study.pixels.ndim == 3
     changed = replace(study, pixels=change.picture, spacing_mm=None) if flat else replace(study, pixels=change.picture)
     part = Segmentation("changed", change.mask, "")
-    before = outlined(study, (part,), index=change.shown)
+    thick = max(1, max(study.spatial_shape[-2:]) // SIDE)
+    before = outlined(study, (part,), index=change.shown, thickness=2 * thick)
     return png(before, max_side=SIDE), png(base_picture(changed), max_side=SIDE)

@@ -266,9 +266,7 @@ def test_a_refused_simulated_volume_is_shown_for_demonstration_and_stays_refused
 def test_progress_goes_slice_by_slice_and_cancelling_stops_between_batches(
     ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from whycad import engine
-
-    monkeypatch.setattr(engine, "batch_size", lambda *_: 4)
+    monkeypatch.setattr(volumes, "SLICES_TOGETHER", 4)
     seen: list[str] = []
     asked: list[int] = []
     hooks = Hooks(progress=lambda p: seen.append(p.message))

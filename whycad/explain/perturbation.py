@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from whycad.batching import fitted_batch
 from whycad.errors import ExplanationError, PredictionError
-from whycad.explain.base import ExplainOptions, device_of, fitted_batch
+from whycad.explain.base import ExplainOptions, device_of
 from whycad.types import FloatArray
 
 Visible = Callable[[int, int], Tensor]
@@ -91,7 +92,7 @@ def score_hidden(
     PredictionError
         When a score is not finite.
     """
-    size = options.batch_size or fitted_batch(tuple(hiding.image.shape[:-1]), hiding.image.device)
+    size = options.batch_size or fitted_batch(hiding.image.shape[:-1], hiding.image.device, model)
     scores = []
     with torch.no_grad():
         for start in range(0, n, size):

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
+from whycad.batching import fitted_batch
 from whycad.errors import ExplanationError
-from whycad.explain.base import ExplainOptions, RawMap, Scope, fitted_batch, input_tensors
+from whycad.explain.base import ExplainOptions, RawMap, Scope, input_tensors
 from whycad.explain.gradcam import INTERPOLATION
 from whycad.explain.perturbation import Hiding, active_box, score_hidden, scoring_device, wanted_columns
 from whycad.types import Fidelity, FloatArray, MetadataValue, ModelInput
@@ -54,7 +55,7 @@ class Rise:
         masks = SoftMasks(image.shape[1:], active_box(image, baseline), n, options, device)
         scores = score_hidden(model, Hiding.of(image, baseline, device), masks, n, options)
         columns = wanted_columns(scores, targets)
-        size = options.batch_size or fitted_batch(image.shape[1:], device)
+        size = options.batch_size or fitted_batch(image.shape[1:], device, model)
         maps = mean_when_seen(masks, scores[:, columns], size)
         parameters: dict[str, MetadataValue] = {
             "samples": n,

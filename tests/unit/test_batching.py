@@ -29,9 +29,7 @@ def test_a_volume_that_fills_the_memory_goes_alone():
     assert fitted_batch((128, 512, 512), CPU, nn.Conv3d(1, 16, 3)) == 1
 
 
-@given(
-    st.lists(st.integers(1, 600), min_size=2, max_size=3), st.integers(1, 400), st.integers(1, 3), st.booleans()
-)
+@given(st.lists(st.integers(1, 600), min_size=2, max_size=3), st.integers(1, 400), st.integers(1, 3), st.booleans())
 def test_a_batch_keeps_its_bounds(shape, width, stride, on_cpu):
     model = (nn.Conv2d if len(shape) == 2 else nn.Conv3d)(1, width, 1, stride)
     size = fitted_batch(shape, CPU if on_cpu else torch.device("cuda"), model)

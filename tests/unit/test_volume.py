@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import whycad.volume as volumes
 from whycad.errors import GeometryError, JobCancelledError
 from whycad.inference import Ensemble, load_members
 from whycad.pipeline import Hooks, analyse, predict_batch

@@ -43,6 +43,8 @@ class ExplainOptions:
     n_samples : int
         LIME, KernelSHAP and RISE: perturbed images. 0 is eight per superpixel, the first of
         LIME's unperturbed, and 1000 for RISE.
+    stop_when_stable : bool
+        LIME, KernelSHAP: draw no more once the ranking of the superpixels is stable (``surrogate``).
     n_segments : int
         LIME, KernelSHAP: superpixels wanted; 0 fits the resolution.
     fill : {"baseline", "mean"}
@@ -75,6 +77,7 @@ class ExplainOptions:
     seed: int = 0
     gradcam_layer: str = ""
     n_samples: int = 0
+    stop_when_stable: bool = False
     n_segments: int = 0
     fill: Fill = "baseline"
     ig_steps: int = 50

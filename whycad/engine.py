@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 
 import torch
 from torch import Tensor, nn
 
+from whycad.batching import fitted_batch, keep_freed_memory
 from whycad.errors import PluginError, PredictionError
 from whycad.folding import folded
 from whycad.manifest import View
@@ -21,10 +21,6 @@ VIEW_AXES: dict[View, tuple[int, ...]] = {
     "flip_columns": (-1,),
     "flip_both": (-2, -1),
 }
-CPU_PIXELS_PER_PASS = 12 * 224 * 224
-CPU_LARGEST_BATCH = 64
-CUDA_PIXELS_PER_PASS = 256 * 224 * 224
-CUDA_LARGEST_BATCH = 1024
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -45,16 +41,6 @@ def choose_device(name: str | None = None) -> torch.device:
     return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device("cpu")
 
 
-def batch_size(shape: Sequence[int], device: torch.device) -> int:
-    """Return how many inputs of a spatial shape go through a network at once.
-
-    On a CPU this keeps activations in cache: 12 at 224x224, 37 at 112x144, 64 at 96x96 and below.
-    """
-    on_cpu = device.type == "cpu"
-    budget = CPU_PIXELS_PER_PASS if on_cpu else CUDA_PIXELS_PER_PASS
-    return max(1, min(budget // prod(shape), CPU_LARGEST_BATCH if on_cpu else CUDA_LARGEST_BATCH))
-
-
 @dataclass(frozen=True, eq=False)
 class Engine:
     """The members as they are run on one device.
@@ -64,10 +50,13 @@ class Engine:
     members : tuple of torch.nn.Module
         Folded on the CPU, channels-last for images.
     device : torch.device
+    batch_size : int
+        Inputs per pass.
     """
 
     members: tuple[nn.Module, ...]
     device: torch.device
+    batch_size: int
 
     @property
     def precision(self) -> str:
@@ -101,7 +90,10 @@ def make_engine(plugin: Plugin, members: Sequence[nn.Module], device: torch.devi
     ready = [copy.deepcopy(member) if member in members else member for member in ready]
     if len(spec.shape) == 2:
         ready = [member.to(memory_format=torch.channels_last) for member in ready]  # type: ignore[call-overload]
-    return Engine(tuple(member.to(device).eval().requires_grad_(False) for member in ready), device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    ready = [member.to(device).eval().requires_grad_(False) for member in ready]
+    return Engine(tuple(ready), device, fitted_batch(spec.shape, device, ready[0]))
 
 
 def check_output(plugin: Plugin, output: object, n: int, width: int | None) -> Tensor:

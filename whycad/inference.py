@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from whycad.engine import batch_size, check_evidence_output, check_output, choose_device, make_engine, view_of
+from whycad.engine import check_evidence_output, check_output, choose_device, make_engine, view_of
 from whycad.errors import JobCancelledError, PluginError, PredictionError, WeightsError
 from whycad.manifest import View
 from whycad.plugin import Plugin, contained
@@ -91,6 +91,11 @@ class Ensemble:
     def runs_on(self) -> torch.device:
         """The device in use: the one asked for, or the CPU after the GPU's memory ran out."""
         return self._engine.device
+
+    @property
+    def batch_size(self) -> int:
+        """How many inputs go through a member at once."""
+        return self._engine.batch_size
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -208,7 +213,7 @@ class Ensemble:
         return self._guarded(lambda: self._run_evidence(batch, cancelled))
 
     def _run_evidence(self, batch: Tensor, cancelled: Callable[[], bool] | None) -> dict[str, NDArray[np.float32]]:
-        size = batch_size(self.plugin.manifest.input.shape, self._engine.device)
+        size = self.batch_size
         call = Call("forward_evidence", (), cancelled)
         per_member: list[dict[str, Tensor]] = []
         for member in range(len(self.members)):
@@ -255,7 +260,7 @@ class Ensemble:
 
     def _run(self, call: Call, batch: Tensor) -> tuple[Tensor, ...]:
         """Run every member on a batch in parts; per output of the call, ``(members, n, width)``."""
-        size = batch_size(self.plugin.manifest.input.shape, self._engine.device)
+        size = self.batch_size
         per_member = []
         for member in range(len(self.members)):
             parts = [self._pass(call, member, part) for part in torch.split(batch, size)]

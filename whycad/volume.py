@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from whycad.inference import Ensemble
 
 RUN_LENGTH = 3
+SLICES_TOGETHER = 24
 NEIGHBOURS = 2
 PREDICT_START, PREDICT_END = 0.05, 0.15
 MAX_RANGES = 6
@@ -114,15 +115,12 @@ def _slice_at(position: float, n: int) -> int:
 
 def _pass_slices(study: Study, ensemble: Ensemble, calibration: Calibration, hooks: Hooks) -> SlicePasses:
     """Preprocess and score a volume batch by batch; a simulated one is scored whatever the gate says."""
-    from whycad.engine import batch_size
-
     n = len(study.pixels)
-    size = batch_size(ensemble.plugin.manifest.input.shape, ensemble.runs_on)
     refused: dict[int, tuple[str, ...]] = {}
     numbers: list[int] = []
     parts: list[Numbers] = []
     waiting = iter(range(n))
-    while chunk := list(islice(waiting, size)):
+    while chunk := list(islice(waiting, SLICES_TOGETHER)):
         hooks.check()
         done = PREDICT_START + (PREDICT_END - PREDICT_START) * chunk[0] / n
         hooks.progress(Progress("predict", done, f"Slice {chunk[0] + 1} of {n}"))

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from whycad import inference
-from whycad.engine import Engine, batch_size, choose_device
+from whycad.engine import Engine, choose_device
 from whycad.errors import JobCancelledError, PluginError, PredictionError, WeightsError
 from whycad.folding import folded
 from whycad.inference import OUT_OF_MEMORY_NOTE, Ensemble, ModelPool, load_members
@@ -63,7 +63,7 @@ class TestLogits:
     def test_one_by_one_equals_all_at_once(self, plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
         ensemble = load_members(plugin, CPU)
         together = ensemble.logits(batch(7))
-        monkeypatch.setattr(inference, "batch_size", lambda *_: 3)
+        monkeypatch.setattr(Ensemble, "batch_size", 3)
         torch.testing.assert_close(ensemble.logits(batch(7)), together, atol=1e-5, rtol=1e-4)
 
     def test_features_are_of_the_unflipped_batch(self, plugin: Plugin) -> None:
@@ -134,7 +134,7 @@ class TestEvidence:
         with torch.no_grad():
             bare = ensemble.members[1].get_submodule("layer1")(ensemble.members[1].get_submodule("stem")(batch(5)))
         torch.testing.assert_close(torch.from_numpy(whole["size"][1]), bare.mean(dim=(1, 2, 3)), atol=1e-5, rtol=1e-4)
-        monkeypatch.setattr(inference, "batch_size", lambda *_: 2)
+        monkeypatch.setattr(Ensemble, "batch_size", 2)
         torch.testing.assert_close(ensemble.evidence(batch(5)), whole, atol=1e-5, rtol=1e-4)
 
     def test_members_without_it_give_nothing(self, plugin: Plugin) -> None:
@@ -326,14 +326,14 @@ class TestMemory:
     def test_a_full_gpu_is_retried_on_the_cpu_and_labelled(self, plugin: Plugin) -> None:
         ensemble = load_members(plugin, CPU)
         expected = ensemble.logits(batch(2))
-        ensemble._engine = FullEngine(ensemble.members, torch.device("cuda", 0))
+        ensemble._engine = FullEngine(ensemble.members, torch.device("cuda", 0), 8)
         torch.testing.assert_close(ensemble.logits(batch(2)), expected)
         assert ensemble.notes == (OUT_OF_MEMORY_NOTE,)
         assert ensemble.runs_on == CPU
 
     def test_a_full_machine_gives_no_score(self, plugin: Plugin) -> None:
         ensemble = load_members(plugin, CPU)
-        ensemble._engine = FullEngine(ensemble.members, CPU)
+        ensemble._engine = FullEngine(ensemble.members, CPU, 8)
         with pytest.raises(PredictionError, match="ran out of memory"):
             ensemble.logits(batch(2))
 
@@ -350,12 +350,6 @@ class TestDevice:
     def test_devices_that_are_not_there_are_errors(self, name: str) -> None:
         with pytest.raises(PredictionError):
             choose_device(name)
-
-    def test_batches_are_of_the_measured_size(self) -> None:
-        assert 8 <= batch_size((224, 224), CPU) <= 16
-        assert 10 <= batch_size((112, 144), CPU) <= 64
-        assert batch_size((64, 64), CPU) == 64
-        assert batch_size((128, 512, 512), CPU) == 1
 
 
 class TestPool:
@@ -396,7 +390,7 @@ class TestPool:
     def test_an_ensemble_that_left_its_gpu_is_loaded_anew(self, plugin: Plugin) -> None:
         pool = ModelPool()
         ensemble = pool.get(plugin, CPU)
-        ensemble._engine = FullEngine(ensemble.members, torch.device("cuda", 0))
+        ensemble._engine = FullEngine(ensemble.members, torch.device("cuda", 0), 8)
         assert pool.get(plugin, CPU) is not ensemble
 
 

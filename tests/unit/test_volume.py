@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import whycad.volume as volumes
 from whycad.errors import GeometryError, JobCancelledError
 from whycad.inference import Ensemble, load_members
 from whycad.pipeline import Hooks, analyse, predict_batch
@@ -266,9 +267,7 @@ def test_a_refused_simulated_volume_is_shown_for_demonstration_and_stays_refused
 def test_progress_goes_slice_by_slice_and_cancelling_stops_between_batches(
     ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from whycad import engine
-
-    monkeypatch.setattr(engine, "batch_size", lambda *_: 4)
+    monkeypatch.setattr(volumes, "SLICES_TOGETHER", 4)
     seen: list[str] = []
     asked: list[int] = []
     hooks = Hooks(progress=lambda p: seen.append(p.message))

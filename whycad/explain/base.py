@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import prod
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,11 +20,6 @@ from whycad.types import Fidelity, FloatArray, MetadataValue, ModelInput
 Scope = Literal["member", "ensemble"]
 Fill = Literal["baseline", "mean"]
 Probabilities = Callable[[Tensor], NDArray[np.floating]]
-
-CPU_PIXELS_PER_PASS = 12 * 224 * 224
-CPU_LARGEST_BATCH = 32
-CUDA_PIXELS_PER_PASS = 128 * 224 * 224
-CUDA_LARGEST_BATCH = 512
 
 
 def _ignore(_fraction: float) -> None:
@@ -49,6 +43,8 @@ class ExplainOptions:
     n_samples : int
         LIME, KernelSHAP and RISE: perturbed images. 0 is eight per superpixel, the first of
         LIME's unperturbed, and 1000 for RISE.
+    stop_when_stable : bool
+        LIME, KernelSHAP: draw no more once the ranking of the superpixels is stable (``surrogate``).
     n_segments : int
         LIME, KernelSHAP: superpixels wanted; 0 fits the resolution.
     fill : {"baseline", "mean"}
@@ -68,7 +64,7 @@ class ExplainOptions:
     rise_cells : int
         RISE: cells of a mask along each axis.
     batch_size : int
-        Images per forward pass; 0 fits the resolution and device.
+        Images per forward pass; 0 fits the resolution, network and device.
     probabilities : callable or None
         Logits ``(members, 1, n, k)`` to probabilities ``(n, k)``; None is the mean softmax.
         Perturbation methods explain what it returns.
@@ -81,6 +77,7 @@ class ExplainOptions:
     seed: int = 0
     gradcam_layer: str = ""
     n_samples: int = 0
+    stop_when_stable: bool = False
     n_segments: int = 0
     fill: Fill = "baseline"
     ig_steps: int = 50
@@ -185,13 +182,6 @@ class ManyExplainer(Explainer, Protocol):
         self, model: nn.Module, inputs: ModelInput, targets: Sequence[int] | None, options: ExplainOptions
     ) -> list[RawMap]:
         """Return one map per target, or per output column for None; otherwise as ``explain``."""
-
-
-def fitted_batch(shape: tuple[int, ...], device: torch.device) -> int:
-    """Return how many images of a spatial shape to pass at once: 12 at 224 px, 32 at 64 px on a CPU."""
-    on_cpu = device.type == "cpu"
-    budget = CPU_PIXELS_PER_PASS if on_cpu else CUDA_PIXELS_PER_PASS
-    return max(1, min(budget // prod(shape), CPU_LARGEST_BATCH if on_cpu else CUDA_LARGEST_BATCH))
 
 
 def device_of(model: nn.Module) -> torch.device:

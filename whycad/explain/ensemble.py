@@ -55,6 +55,7 @@ class EnsembleProbabilities(nn.Module):
         self._options = options
         self._target = target
         self.device = ensemble.device
+        self.batch_size: int | None = getattr(ensemble, "batch_size", None)
 
     def forward(self, batch: Tensor) -> Tensor:
         """Return scores on the CPU."""

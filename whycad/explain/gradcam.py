@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
+from whycad.batching import fitted_batch
 from whycad.errors import ExplanationError
 from whycad.explain.base import ExplainOptions, RawMap, Scope, device_of, input_tensors
 from whycad.explain.gradients import checked_logits, differentiating
@@ -31,14 +35,52 @@ class GradCam:
 
     def explain(self, model: nn.Module, inputs: ModelInput, target: int, options: ExplainOptions) -> RawMap:
         """Explain one logit; see ``Explainer.explain``."""
-        options.check_cancelled()
         image, _ = input_tensors(inputs, device_of(model))
-        layer = layer_named(model, options.gradcam_layer)
-        with prepared(model):
-            cells = _attribute(model, layer, image, target)
+        cells = cells_of(model, image, (target,), options)
         raw = map_of_cells(cells, image, options.gradcam_layer)
         options.progress(1.0)
         return raw
+
+
+def cells_of(model: nn.Module, images: Tensor, targets: Sequence[int], options: ExplainOptions) -> Tensor:
+    """Return the Grad-CAM of many images, one logit each, for little more than their forward passes.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        ``(n, C, *shape)`` to ``(n, k)``.
+    images : Tensor (n, C, *shape)
+    targets : sequence of int
+        One per image.
+    options : ExplainOptions
+        ``gradcam_layer``, ``batch_size``, ``cancelled``.
+
+    Returns
+    -------
+    Tensor (n, 1, *cells)
+        On the layer's own grid, not negative.
+
+    Raises
+    ------
+    ExplanationError
+        When the model has no such layer, or its output is not one tensor per image.
+    """
+    layer = layer_named(model, options.gradcam_layer)
+    size = options.batch_size or fitted_batch(images.shape[2:], images.device, model)
+    cells = []
+    with prepared(model):
+        layer.register_forward_hook(_start_of_the_graph)
+        for start in range(0, len(images), size):
+            options.check_cancelled()
+            part = slice(start, start + size)
+            cells.append(_attribute(model, layer, images[part], list(targets[part])))
+    return torch.cat(cells)
+
+
+def _start_of_the_graph(_module: nn.Module, _inputs: object, output: object) -> object:
+    """Let autograd follow the network from the layer on only; what lies before it is a plain forward pass."""
+    # The copy is not a leaf, so that what follows may work in place.
+    return output.detach().requires_grad_().clone() if isinstance(output, Tensor) else output
 
 
 def map_of_cells(cells: Tensor, image: Tensor, layer: str) -> RawMap:
@@ -86,11 +128,16 @@ def layer_named(model: nn.Module, name: str) -> nn.Module:
     )
 
 
-def _attribute(model: nn.Module, layer: nn.Module, image: Tensor, target: int) -> Tensor:
+def _attribute(model: nn.Module, layer: nn.Module, images: Tensor, targets: list[int]) -> Tensor:
     from captum.attr import LayerGradCam
 
+    logits = checked_logits(model, max(targets))
+
+    def apart_from_the_input(batch: Tensor) -> Tensor:
+        return logits(batch.detach())
+
     with differentiating("Grad-CAM"):
-        cells = LayerGradCam(checked_logits(model, target), layer).attribute(image, target, relu_attributions=True)
+        cells = LayerGradCam(apart_from_the_input, layer).attribute(images, targets, relu_attributions=True)
     if not isinstance(cells, Tensor):
         raise ExplanationError("Grad-CAM: the layer returns several tensors")
     return cells.detach()

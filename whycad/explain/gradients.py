@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from whycad.batching import fitted_batch
 from whycad.errors import ExplanationError
-from whycad.explain.base import ExplainOptions, channels_last, check_target, fitted_batch
+from whycad.explain.base import ExplainOptions, channels_last, check_target
 
 LARGE_DELTA = 0.05
 SMALLEST_CHANGE = 1e-6
@@ -87,7 +88,7 @@ def mean_over_draws(model: nn.Module, image: Tensor, draw: Draw, target: int, op
     n = options.noise_samples
     if n < 1:
         raise ExplanationError(f"{n} draws are too few", remedy="ask for at least one noise sample")
-    size = options.batch_size or fitted_batch(tuple(image.shape[2:]), image.device)
+    size = options.batch_size or fitted_batch(image.shape[2:], image.device, model)
     total = torch.zeros(image.shape[1:], dtype=torch.float64, device=image.device)
     for start in range(0, n, size):
         options.check_cancelled()

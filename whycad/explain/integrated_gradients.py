@@ -8,6 +8,7 @@ from math import ceil
 import torch
 from torch import Tensor, nn
 
+from whycad.batching import fitted_batch
 from whycad.explain.base import (
     ExplainOptions,
     RawMap,
@@ -15,7 +16,6 @@ from whycad.explain.base import (
     channels_last,
     check_target,
     device_of,
-    fitted_batch,
     input_tensors,
 )
 from whycad.explain.gradients import delta_remarks, differentiating, relative_delta
@@ -41,7 +41,7 @@ class IntegratedGradients:
         """Explain one logit; see ``Explainer.explain``."""
         device = device_of(model)
         image, baseline = input_tensors(inputs, device)
-        size = options.batch_size or fitted_batch(tuple(image.shape[2:]), device)
+        size = options.batch_size or fitted_batch(image.shape[2:], device, model)
         with prepared(model), torch.no_grad():
             ends = model(torch.cat([image, baseline]))
             check_target(ends, target)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 
@@ -11,11 +10,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from whycad.errors import ExplanationError
-from whycad.explain.base import ExplainOptions, RawMap, Scope
-from whycad.explain.lime import surrogate_fidelity, weighted_r2
-from whycad.explain.perturbation import wanted_columns
-from whycad.explain.segment_masks import SegmentedImage, score_segments
-from whycad.types import MetadataValue, ModelInput
+from whycad.explain.base import ExplainOptions
+from whycad.explain.segment_masks import SegmentedImage, SegmentScores
+from whycad.explain.surrogate import SurrogateFit, SurrogateMethod, until_stable, weighted_r2
 
 SAMPLES_PER_SEGMENT = 8
 MOST_ENUMERATED = 12
@@ -39,19 +36,15 @@ class Coalitions:
     weights: NDArray[np.float64]
     enumerated: bool
 
-
-@dataclass(frozen=True, eq=False)
-class ShapleyFit:
-    """Shapley values of superpixels ``(K, k)`` for every output, and the fit's weighted R2 ``(k,)``."""
-
-    values: NDArray[np.float64]
-    r2: NDArray[np.float64]
-    n_samples: int
-    n_evaluated: int
-    enumerated: bool
+    def first(self, n: int) -> Coalitions:
+        """Return these, or the two ends and as many whole pairs as make up n."""
+        if self.enumerated or n >= len(self.masks):
+            return self
+        n_rows = max(2, 2 * (n // 2 - 1))
+        return Coalitions(self.masks[: 2 + n_rows], np.full(n_rows, 1 / n_rows), False)
 
 
-class KernelShap:
+class KernelShap(SurrogateMethod):
     """Shapley values of superpixels: their fair shares of the score less the score of the hidden image.
 
     They add up to that difference. Where there are at most 12 superpixels and samples enough, all
@@ -67,36 +60,13 @@ class KernelShap:
 
     id = "kernel_shap"
     name = "KernelSHAP"
-    signed = True
-    needs_layer = False
-    scope: Scope = "ensemble"
 
-    def explain(self, model: nn.Module, inputs: ModelInput, target: int, options: ExplainOptions) -> RawMap:
-        """Explain one score; see ``Explainer.explain``."""
-        return self.explain_many(model, inputs, (target,), options)[0]
-
-    def explain_many(
-        self, model: nn.Module, inputs: ModelInput, targets: Sequence[int] | None, options: ExplainOptions
-    ) -> list[RawMap]:
-        """Explain several scores at once; see ``ManyExplainer.explain_many``."""
-        cut = SegmentedImage.of(inputs, options)
-        fit = fit_kernel_shap(model, cut, options)
-        columns = wanted_columns(fit.values, targets)
-        parameters: dict[str, MetadataValue] = {
-            "segments": len(fit.values),
-            "segmentation": cut.segmentation,
-            "fill": options.fill,
-            "samples": fit.n_samples,
-            "evaluated": fit.n_evaluated,
-            "coalitions": "all" if fit.enumerated else "drawn in pairs",
-        }
-        return [
-            RawMap(cut.spread(fit.values[:, t]), parameters, surrogate_fidelity(float(fit.r2[t]), fit.n_evaluated))
-            for t in columns
-        ]
+    def fit(self, model: nn.Module, cut: SegmentedImage, options: ExplainOptions, watched: int = 0) -> SurrogateFit:
+        """Draw coalitions, score and fit; see ``fit_kernel_shap``."""
+        return fit_kernel_shap(model, cut, options, watched)
 
 
-def fit_kernel_shap(model: nn.Module, cut: SegmentedImage, options: ExplainOptions) -> ShapleyFit:
+def fit_kernel_shap(model: nn.Module, cut: SegmentedImage, options: ExplainOptions, watched: int = 0) -> SurrogateFit:
     """Draw coalitions, score them, and fit all outputs at once.
 
     Parameters
@@ -105,7 +75,14 @@ def fit_kernel_shap(model: nn.Module, cut: SegmentedImage, options: ExplainOptio
         ``(b, C, *shape)`` to scores ``(b, k)``.
     cut : SegmentedImage
     options : ExplainOptions
-        ``n_samples``, ``seed``, ``batch_size``, ``progress``, ``cancelled``.
+        ``n_samples``, ``stop_when_stable``, ``seed``, ``batch_size``, ``progress``, ``cancelled``.
+    watched : int
+        The output whose ranking may stop the draws.
+
+    Returns
+    -------
+    SurrogateFit
+        Its coefficients are the Shapley values; its intercepts the scores of the hidden image.
 
     Raises
     ------
@@ -115,11 +92,19 @@ def fit_kernel_shap(model: nn.Module, cut: SegmentedImage, options: ExplainOptio
     n_samples = options.n_samples or max(4, SAMPLES_PER_SEGMENT * cut.n_segments)
     if n_samples < 4 or not cut.fits:
         raise ExplanationError("KernelSHAP needs at least 4 samples and one label from 0 (or -1 for none) per pixel")
-    coalitions = coalitions_of(cut.n_segments, n_samples, options.seed)
-    scores, n_evaluated = score_segments(model, cut, coalitions.masks, options)
-    values = shapley_values(coalitions, scores)
-    r2 = additive_r2(coalitions, scores, values)
-    return ShapleyFit(values, r2, len(coalitions.masks), n_evaluated, coalitions.enumerated)
+    drawn = coalitions_of(cut.n_segments, n_samples, options.seed)
+    scored = SegmentScores(model, cut, drawn.masks, options)
+    parameters = {"coalitions": "all" if drawn.enumerated else "drawn in pairs"}
+
+    def first(n: int) -> SurrogateFit:
+        used = drawn.first(n)
+        scores = scored.first(len(used.masks))
+        values = shapley_values(used, scores)
+        errors, r2 = shapley_errors(used, scores, values), additive_r2(used, scores, values)
+        return SurrogateFit(values, errors, scores[1], r2, len(used.masks), scored.n_evaluated, parameters)
+
+    early = options.stop_when_stable and not drawn.enumerated
+    return until_stable(first, len(drawn.masks), cut.n_segments, watched, early=early)
 
 
 def coalitions_of(n_segments: int, n_samples: int, seed: int) -> Coalitions:
@@ -131,11 +116,12 @@ def coalitions_of(n_segments: int, n_samples: int, seed: int) -> Coalitions:
         sizes = rows.sum(axis=1)
         weights = np.array([size_weight(n_segments, s) / comb(n_segments, s) for s in sizes.tolist()])
         return Coalitions(np.concatenate([ends, rows]), weights / weights.sum() if len(rows) else weights, True)
-    stream = np.random.default_rng(seed)
+    # Two streams, so that fewer samples are the first of more.
+    of_sizes, of_orders = np.random.default_rng(seed).spawn(2)
     chances = np.array([size_weight(n_segments, s) for s in range(1, n_segments)])
-    sizes = stream.choice(np.arange(1, n_segments), (n_samples - 1) // 2, p=chances / chances.sum())
+    sizes = of_sizes.choice(np.arange(1, n_segments), (n_samples - 1) // 2, p=chances / chances.sum())
     # The first of a random order of the superpixels are shown.
-    half = stream.random((len(sizes), n_segments)).argsort(axis=1).argsort(axis=1) < sizes[:, None]
+    half = of_orders.random((len(sizes), n_segments)).argsort(axis=1).argsort(axis=1) < sizes[:, None]
     rows = np.stack([half, ~half], axis=1).reshape(-1, n_segments)
     return Coalitions(np.concatenate([ends, rows]), np.full(len(rows), 1 / len(rows)), False)
 
@@ -172,6 +158,29 @@ def shapley_values(coalitions: Coalitions, scores: NDArray[np.float64]) -> NDArr
     right = np.concatenate([weighed @ (scores[2:] - scores[1]), change[None]])
     solution: NDArray[np.float64] = np.linalg.lstsq(bordered, right, rcond=None)[0]
     return solution[:-1]
+
+
+def shapley_errors(
+    coalitions: Coalitions, scores: NDArray[np.float64], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the values' standard errors ``(K, k)`` over draws of pairs: a sandwich with pairs as its units.
+
+    0 where all coalitions were scored, infinite where there are no more pairs than superpixels.
+    """
+    k = len(values)
+    if coalitions.enumerated:
+        return np.zeros_like(values)
+    n_pairs = len(coalitions.weights) // 2
+    if n_pairs <= k:
+        return np.full_like(values, np.inf)
+    x = coalitions.masks[2:].astype(np.float64)
+    bordered = np.ones((k + 1, k + 1))
+    bordered[:-1, :-1], bordered[-1, -1] = (x.T * coalitions.weights) @ x, 0.0
+    influence = x @ np.linalg.pinv(bordered)[:k, :k] * coalitions.weights[:, None]
+    residuals = scores[2:] - scores[1] - x @ values
+    # What a pair moves: the sum over its two coalitions.
+    moved = np.einsum("pcs,pck->psk", influence.reshape(n_pairs, 2, k), residuals.reshape(n_pairs, 2, -1))
+    return np.asarray(np.sqrt((moved**2).sum(axis=0) * n_pairs / (n_pairs - k)), dtype=np.float64)
 
 
 def additive_r2(

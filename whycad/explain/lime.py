@@ -6,7 +6,6 @@ Given the same segments, seed and scores, coefficients agree with ``lime`` 0.2.0
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,39 +13,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 from whycad.errors import ExplanationError
-from whycad.explain.base import ExplainOptions, RawMap, Scope
-from whycad.explain.perturbation import wanted_columns
-from whycad.explain.segment_masks import SegmentedImage, score_segments
+from whycad.explain.base import ExplainOptions
+from whycad.explain.segment_masks import SegmentedImage, SegmentScores
 from whycad.explain.superpixels import Segments
-from whycad.types import Fidelity, FloatArray, MetadataValue, ModelInput
+from whycad.explain.surrogate import SurrogateFit, SurrogateMethod, until_stable, weighted_r2
+from whycad.types import FloatArray
 
 KERNEL_WIDTH = 0.25
 RIDGE_ALPHA = 1.0
-POOR_R2 = 0.3
 SAMPLES_PER_SEGMENT = 8
+SMALLEST_REST = 1e-6
 
 
-@dataclass(frozen=True, eq=False)
-class LimeFit:
-    """The linear surrogate of every output.
-
-    Attributes
-    ----------
-    coefficients : ndarray of float64 (n_segments, k)
-    intercepts, r2 : ndarray of float64 (k,)
-        ``r2`` is weighted, and NaN for an output that never changed.
-    n_samples, n_evaluated : int
-        Samples drawn, and distinct ones that the model was run on.
-    """
-
-    coefficients: NDArray[np.float64]
-    intercepts: NDArray[np.float64]
-    r2: NDArray[np.float64]
-    n_samples: int
-    n_evaluated: int
-
-
-class Lime:
+class Lime(SurrogateMethod):
     """Weights of superpixels in a local linear model of the target's score.
 
     References
@@ -56,55 +35,15 @@ class Lime:
 
     id = "lime"
     name = "LIME"
-    signed = True
-    needs_layer = False
-    scope: Scope = "ensemble"
 
-    def explain(self, model: nn.Module, inputs: ModelInput, target: int, options: ExplainOptions) -> RawMap:
-        """Explain one score; see ``Explainer.explain``."""
-        return self.explain_many(model, inputs, (target,), options)[0]
-
-    def explain_many(
-        self, model: nn.Module, inputs: ModelInput, targets: Sequence[int] | None, options: ExplainOptions
-    ) -> list[RawMap]:
-        """Explain several scores at once; see ``ManyExplainer.explain_many``."""
-        cut = SegmentedImage.of(inputs, options)
-        fit = fit_segments(model, cut, options)
-        columns = wanted_columns(fit.coefficients, targets)
-        parameters: dict[str, MetadataValue] = {
-            "segments": len(fit.coefficients),
-            "segmentation": cut.segmentation,
-            "fill": options.fill,
-            "samples": fit.n_samples,
-            "evaluated": fit.n_evaluated,
-            "kernel_width": KERNEL_WIDTH,
-            "ridge_alpha": RIDGE_ALPHA,
-        }
-        return [
-            RawMap(
-                cut.spread(fit.coefficients[:, t]), parameters, surrogate_fidelity(float(fit.r2[t]), fit.n_evaluated)
-            )
-            for t in columns
-        ]
-
-
-def surrogate_fidelity(r2: float, n_evaluated: int) -> Fidelity:
-    """Return the fidelity of a map that a surrogate with this weighted R2 gave."""
-    return Fidelity(local_r2=None if np.isnan(r2) else r2, n_samples=n_evaluated, remarks=surrogate_remarks(r2))
-
-
-def surrogate_remarks(r2: float) -> tuple[str, ...]:
-    """Return what the reader must know about the surrogate's weighted R2."""
-    if np.isnan(r2):
-        return ("Hiding parts of the image never changed the score.",)
-    if r2 < POOR_R2:
-        return (f"The linear surrogate follows the model poorly (local R2 {r2:.2f}).",)
-    return ()
+    def fit(self, model: nn.Module, cut: SegmentedImage, options: ExplainOptions, watched: int = 0) -> SurrogateFit:
+        """Draw, score and fit; see ``fit_lime``."""
+        return fit_segments(model, cut, options, watched)
 
 
 def fit_lime(
     model: nn.Module, image: FloatArray, hidden: FloatArray, segments: Segments, options: ExplainOptions
-) -> LimeFit:
+) -> SurrogateFit:
     """Draw, score and fit.
 
     Parameters
@@ -116,7 +55,12 @@ def fit_lime(
     segments : ndarray of int64 (*shape)
         Labels 0 .. K - 1, each in use; -1 where a pixel is always shown.
     options : ExplainOptions
-        ``n_samples``, ``seed``, ``batch_size``, ``progress``, ``cancelled``.
+        ``n_samples``, ``stop_when_stable``, ``seed``, ``batch_size``, ``progress``, ``cancelled``.
+
+    Returns
+    -------
+    SurrogateFit
+        One that stopped early is that of the package for as many samples.
 
     Raises
     ------
@@ -126,17 +70,24 @@ def fit_lime(
     return fit_segments(model, SegmentedImage(image, hidden, segments), options)
 
 
-def fit_segments(model: nn.Module, cut: SegmentedImage, options: ExplainOptions) -> LimeFit:
+def fit_segments(model: nn.Module, cut: SegmentedImage, options: ExplainOptions, watched: int = 0) -> SurrogateFit:
     """Draw, score and fit; see ``fit_lime``."""
     n_samples = options.n_samples or SAMPLES_PER_SEGMENT * cut.n_segments
     if n_samples < 2 or not cut.fits:
         raise ExplanationError("LIME needs at least 2 samples and one label from 0 (or -1 for none) per pixel")
     masks = draw_masks(n_samples, cut.n_segments, options.seed)
-    scores, n_evaluated = score_segments(model, cut, masks, options)
     weights = proximity(masks)
-    coefficients, intercepts = weighted_ridge(masks, scores, weights)
-    r2 = weighted_r2(scores, masks @ coefficients + intercepts, weights)
-    return LimeFit(coefficients, intercepts, r2, len(masks), n_evaluated)
+    scored = SegmentScores(model, cut, masks, options)
+    parameters = {"kernel_width": KERNEL_WIDTH, "ridge_alpha": RIDGE_ALPHA}
+
+    def first(n: int) -> SurrogateFit:
+        scores = scored.first(n)
+        line = weighted_ridge(masks[:n], scores, weights[:n])
+        r2 = weighted_r2(scores, masks[:n] @ line.coefficients + line.intercepts, weights[:n])
+        errors = ridge_errors(masks[:n], scores, weights[:n], line)
+        return SurrogateFit(line.coefficients, errors, line.intercepts, r2, n, scored.n_evaluated, parameters)
+
+    return until_stable(first, n_samples, cut.n_segments, watched, early=options.stop_when_stable)
 
 
 def draw_masks(n_samples: int, n_segments: int, seed: int) -> NDArray[np.bool_]:
@@ -157,9 +108,27 @@ def proximity(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(np.exp(-(distance**2) / KERNEL_WIDTH**2)), dtype=np.float64)
 
 
-def weighted_ridge(
-    masks: NDArray[np.bool_], scores: NDArray[np.float64], weights: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+@dataclass(frozen=True, eq=False)
+class Ridge:
+    """A weighted ridge regression of every output.
+
+    Attributes
+    ----------
+    coefficients : ndarray of float64 (K, k)
+    intercepts : ndarray of float64 (k,)
+    centred : ndarray of float64 (n, K)
+        The masks less their weighted mean, times the root of the weights.
+    gram : ndarray of float64 (K, K)
+        Of ``centred``, with the penalty on its diagonal.
+    """
+
+    coefficients: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
+    centred: NDArray[np.float64]
+    gram: NDArray[np.float64]
+
+
+def weighted_ridge(masks: NDArray[np.bool_], scores: NDArray[np.float64], weights: NDArray[np.float64]) -> Ridge:
     """Fit ridge regressions with free intercepts to all outputs at once, in closed form.
 
     Parameters
@@ -167,11 +136,6 @@ def weighted_ridge(
     masks : ndarray of bool (n, K)
     scores : ndarray of float64 (n, k)
     weights : ndarray of float64 (n,)
-
-    Returns
-    -------
-    coefficients : ndarray of float64 (K, k)
-    intercepts : ndarray of float64 (k,)
     """
     x = masks.astype(np.float64)
     share = weights / weights.sum()
@@ -180,18 +144,27 @@ def weighted_ridge(
     x_centred, y_centred = (x - x_mean) * root, (scores - y_mean) * root
     gram = x_centred.T @ x_centred + RIDGE_ALPHA * np.eye(x.shape[1])
     coefficients = np.linalg.solve(gram, x_centred.T @ y_centred)
-    return coefficients, y_mean - x_mean @ coefficients
+    return Ridge(coefficients, y_mean - x_mean @ coefficients, x_centred, gram)
 
 
-def weighted_r2(
-    scores: NDArray[np.float64], fitted: NDArray[np.float64], weights: NDArray[np.float64]
+def ridge_errors(
+    masks: NDArray[np.bool_], scores: NDArray[np.float64], weights: NDArray[np.float64], line: Ridge
 ) -> NDArray[np.float64]:
-    """Return the weighted coefficient of determination per output, NaN where it is constant."""
-    mean = weights @ scores / weights.sum()
-    total = weights @ (scores - mean) ** 2
-    residual = weights @ (scores - fitted) ** 2
-    changes = total > 1e-20 * weights.sum()
-    return np.where(changes, 1.0 - residual / np.where(changes, total, 1.0), np.nan)
+    """Return the coefficients' standard errors ``(K, k)`` over draws of the masks.
+
+    Residuals are not alike, since what the surrogate misses depends on the mask: the estimate is the
+    sandwich with jackknifed residuals (HC3). The first mask is the same in every draw and moves nothing.
+
+    References
+    ----------
+    MacKinnon and White, Some heteroskedasticity-consistent covariance matrix estimators with
+    improved finite sample properties, Journal of Econometrics 29, 1985.
+    """
+    influence = np.linalg.solve(line.gram, line.centred.T).T
+    leverage = (influence * line.centred).sum(axis=1) + weights / weights.sum()
+    residuals = (scores - masks @ line.coefficients - line.intercepts) * np.sqrt(weights)[:, None]
+    jackknifed = residuals / np.maximum(1 - leverage, SMALLEST_REST)[:, None]
+    return np.asarray(np.sqrt((influence[1:] ** 2).T @ jackknifed[1:] ** 2), dtype=np.float64)
 
 
 EXPLAINER = Lime()

@@ -11,15 +11,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whycad.errors import ExplanationError
-from whycad.explain.base import ExplainOptions, RawMap, Scope, input_tensors
-from whycad.explain.perturbation import Hiding, active_box, score_hidden, scoring_device, wanted_columns
+from whycad.explain.base import ExplainOptions, RawMap
+from whycad.explain.perturbation import (
+    Hiding,
+    PerturbationMethod,
+    active_box,
+    image_and_baseline,
+    score_hidden,
+    scoring_device,
+    wanted_columns,
+)
 from whycad.types import Fidelity, FloatArray, MetadataValue, ModelInput
 
 WINDOWS_PER_SIDE = 7
 SMALLEST_WINDOW = 2
 
 
-class Occlusion:
+class Occlusion(PerturbationMethod):
     """Mean drop of the target's score over all windows that cover a pixel; covered means baseline.
 
     References
@@ -29,20 +37,13 @@ class Occlusion:
 
     id = "occlusion"
     name = "Occlusion"
-    signed = True
-    needs_layer = False
-    scope: Scope = "ensemble"
-
-    def explain(self, model: nn.Module, inputs: ModelInput, target: int, options: ExplainOptions) -> RawMap:
-        """Explain one score; see ``Explainer.explain``."""
-        return self.explain_many(model, inputs, (target,), options)[0]
 
     def explain_many(
         self, model: nn.Module, inputs: ModelInput, targets: Sequence[int] | None, options: ExplainOptions
     ) -> list[RawMap]:
         """Explain several scores at once; see ``ManyExplainer.explain_many``."""
         device = scoring_device(model)
-        image, baseline = (tensor[0].numpy() for tensor in input_tensors(inputs, torch.device("cpu")))
+        image, baseline = image_and_baseline(inputs)
         box = active_box(image, baseline)
         window, stride = fitted_window([part.stop - part.start for part in box], options)
         covers = window_covers(image.shape[1:], box, window, stride)
@@ -51,7 +52,7 @@ class Occlusion:
             model,
             Hiding.of(image, baseline, device),
             _Windows([torch.from_numpy(cover).to(device) for cover in covers], len(image)),
-            n + 1,
+            range(n + 1),
             options,
         )
         columns = wanted_columns(scores, targets)

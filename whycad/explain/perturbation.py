@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,11 +11,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from whycad.batching import fitted_batch
 from whycad.errors import ExplanationError, PredictionError
-from whycad.explain.base import ExplainOptions, device_of, fitted_batch
-from whycad.types import FloatArray
+from whycad.explain.base import ExplainOptions, RawMap, Scope, device_of, input_tensors
+from whycad.types import FloatArray, ModelInput
 
 Visible = Callable[[int, int], Tensor]
+
+
+class PerturbationMethod(ABC):
+    """A method that scores versions of the image and explains several outputs from the same passes."""
+
+    signed = True
+    needs_layer = False
+    scope: Scope = "ensemble"
+
+    def explain(self, model: nn.Module, inputs: ModelInput, target: int, options: ExplainOptions) -> RawMap:
+        """Explain one score; see ``Explainer.explain``."""
+        return self.explain_many(model, inputs, (target,), options)[0]
+
+    @abstractmethod
+    def explain_many(
+        self, model: nn.Module, inputs: ModelInput, targets: Sequence[int] | None, options: ExplainOptions
+    ) -> list[RawMap]:
+        """Explain several scores at once; see ``ManyExplainer.explain_many``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +49,18 @@ class Hiding:
         """Take both as ``(C, *shape)`` arrays."""
         channels_innermost = [np.ascontiguousarray(np.moveaxis(a, 0, -1), dtype=np.float32) for a in (image, hidden)]
         return cls(*(torch.from_numpy(a).to(device) for a in channels_innermost))
+
+
+def image_and_baseline(inputs: ModelInput) -> tuple[FloatArray, FloatArray]:
+    """Return an input and its baseline, both ``(C, *shape)`` float32.
+
+    Raises
+    ------
+    ExplanationError
+        When they do not fit, or either is not finite.
+    """
+    image, baseline = input_tensors(inputs, torch.device("cpu"))
+    return image[0].numpy(), baseline[0].numpy()
 
 
 def active_box(image: FloatArray, baseline: FloatArray) -> tuple[slice, ...]:
@@ -64,9 +96,9 @@ def scoring_device(model: nn.Module) -> torch.device:
 
 
 def score_hidden(
-    model: nn.Module, hiding: Hiding, visible: Visible, n: int, options: ExplainOptions
+    model: nn.Module, hiding: Hiding, visible: Visible, versions: range, options: ExplainOptions
 ) -> NDArray[np.float64]:
-    """Score n versions of an image, batch by batch.
+    """Score versions of an image, batch by batch.
 
     Parameters
     ----------
@@ -77,7 +109,8 @@ def score_hidden(
         ``visible(start, stop)`` gives, for these versions, a bool tensor ``(b, *shape, C)``,
         True where the image is shown, or a float32 one of how far it is shown, 0..1. A last axis
         of one stands for all channels.
-    n : int
+    versions : range
+        Their numbers, one after the other; at least one.
     options : ExplainOptions
 
     Returns
@@ -91,16 +124,16 @@ def score_hidden(
     PredictionError
         When a score is not finite.
     """
-    size = options.batch_size or fitted_batch(tuple(hiding.image.shape[:-1]), hiding.image.device)
+    size = options.batch_size or fitted_batch(hiding.image.shape[:-1], hiding.image.device, model)
     scores = []
     with torch.no_grad():
-        for start in range(0, n, size):
+        for start in versions[::size]:
             options.check_cancelled()
-            stop = min(n, start + size)
+            stop = min(versions.stop, start + size)
             # The channels stay innermost in memory: moving the axis makes a channels-last batch for free.
             batch = _shown(hiding, visible(start, stop)).movedim(-1, 1)
             scores.append(_checked(model(batch), stop - start))
-            options.progress(stop / n)
+            options.progress((stop - versions.start) / len(versions))
     return np.concatenate(scores)
 
 

@@ -11,17 +11,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
+from whycad.batching import fitted_batch
 from whycad.errors import ExplanationError
-from whycad.explain.base import ExplainOptions, RawMap, Scope, fitted_batch, input_tensors
+from whycad.explain.base import ExplainOptions, RawMap
 from whycad.explain.gradcam import INTERPOLATION
-from whycad.explain.perturbation import Hiding, active_box, score_hidden, scoring_device, wanted_columns
+from whycad.explain.perturbation import (
+    Hiding,
+    PerturbationMethod,
+    active_box,
+    image_and_baseline,
+    score_hidden,
+    scoring_device,
+    wanted_columns,
+)
 from whycad.types import Fidelity, FloatArray, MetadataValue, ModelInput
 
 SAMPLES = 1000
 SHOWN = 0.5
 
 
-class Rise:
+class Rise(PerturbationMethod):
     """Mean score of the masked images, each weighed by how far a pixel is seen, less the mean score.
 
     The paper divides a pixel's weighted sum of scores by the expected weight; here it is divided
@@ -36,25 +45,18 @@ class Rise:
 
     id = "rise"
     name = "RISE"
-    signed = True
-    needs_layer = False
-    scope: Scope = "ensemble"
-
-    def explain(self, model: nn.Module, inputs: ModelInput, target: int, options: ExplainOptions) -> RawMap:
-        """Explain one score; see ``Explainer.explain``."""
-        return self.explain_many(model, inputs, (target,), options)[0]
 
     def explain_many(
         self, model: nn.Module, inputs: ModelInput, targets: Sequence[int] | None, options: ExplainOptions
     ) -> list[RawMap]:
         """Explain several scores at once; see ``ManyExplainer.explain_many``."""
         device = scoring_device(model)
-        image, baseline = (tensor[0].numpy() for tensor in input_tensors(inputs, torch.device("cpu")))
+        image, baseline = image_and_baseline(inputs)
         n = options.n_samples or SAMPLES
         masks = SoftMasks(image.shape[1:], active_box(image, baseline), n, options, device)
-        scores = score_hidden(model, Hiding.of(image, baseline, device), masks, n, options)
+        scores = score_hidden(model, Hiding.of(image, baseline, device), masks, range(n), options)
         columns = wanted_columns(scores, targets)
-        size = options.batch_size or fitted_batch(image.shape[1:], device)
+        size = options.batch_size or fitted_batch(image.shape[1:], device, model)
         maps = mean_when_seen(masks, scores[:, columns], size)
         parameters: dict[str, MetadataValue] = {
             "samples": n,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from whycad.explain.base import ExplainOptions, input_tensors
-from whycad.explain.perturbation import Hiding, active_box, score_hidden, scoring_device
+from whycad.explain.base import ExplainOptions
+from whycad.explain.perturbation import Hiding, active_box, image_and_baseline, score_hidden, scoring_device
 from whycad.explain.superpixels import Segments, superpixels_within
 from whycad.types import FloatArray, ModelInput
 
@@ -41,8 +42,8 @@ class SegmentedImage:
         ExplanationError
             When the input or its baseline is not finite, or they do not fit.
         """
-        image, baseline = (tensor[0].numpy() for tensor in input_tensors(inputs, torch.device("cpu")))
-        segments, kind = superpixels_within(image, active_box(image, baseline), options.n_segments)
+        image, baseline = image_and_baseline(inputs)
+        segments, kind = _cut(inputs, image, baseline, options.n_segments)
         hidden = baseline if options.fill == "baseline" else segment_means(image, segments)
         return cls(image, hidden, segments, kind)
 
@@ -62,10 +63,22 @@ class SegmentedImage:
         return np.append(weights, 0.0).astype(np.float32)[self.segments]
 
 
-def score_segments(
-    model: nn.Module, cut: SegmentedImage, masks: NDArray[np.bool_], options: ExplainOptions
-) -> tuple[NDArray[np.float64], int]:
-    """Score an image with some superpixels hidden; rows that repeat are scored once.
+# Segments live as long as the input that they were cut from, and no longer: they are a patient's.
+_CUTS: WeakKeyDictionary[ModelInput, dict[int, tuple[Segments, str]]] = WeakKeyDictionary()
+
+
+def _cut(inputs: ModelInput, image: FloatArray, baseline: FloatArray, n_segments: int) -> tuple[Segments, str]:
+    """Cut an input into superpixels, once for each number of them."""
+    known = _CUTS.setdefault(inputs, {})
+    if n_segments not in known:
+        segments, kind = superpixels_within(image, active_box(image, baseline), n_segments)
+        segments.setflags(write=False)
+        known[n_segments] = segments, kind
+    return known[n_segments]
+
+
+class SegmentScores:
+    """Scores of an image with some superpixels hidden, as far as they are asked for; repeated rows are scored once.
 
     Parameters
     ----------
@@ -75,18 +88,33 @@ def score_segments(
     masks : ndarray of bool (n, K)
         True where a superpixel is shown.
     options : ExplainOptions
-
-    Returns
-    -------
-    scores : ndarray of float64 (n, k)
-    n_evaluated : int
-        Distinct rows.
     """
-    distinct, inverse = unique_rows(masks)
-    device = scoring_device(model)
-    shown = _SegmentMasks(torch.from_numpy(distinct).to(device), cut.segments, len(cut.image))
-    scores = score_hidden(model, Hiding.of(cut.image, cut.hidden, device), shown, len(distinct), options)
-    return scores[inverse], len(distinct)
+
+    def __init__(
+        self, model: nn.Module, cut: SegmentedImage, masks: NDArray[np.bool_], options: ExplainOptions
+    ) -> None:
+        distinct, self._inverse = unique_rows(masks)
+        device = scoring_device(model)
+        self._model, self._options, self._n_distinct = model, options, len(distinct)
+        self._shown = _SegmentMasks(torch.from_numpy(distinct).to(device), cut.segments, len(cut.image))
+        self._hiding = Hiding.of(cut.image, cut.hidden, device)
+        self._scores: list[NDArray[np.float64]] = []
+
+    @property
+    def n_evaluated(self) -> int:
+        """How many distinct rows the model has been run on."""
+        return sum(len(part) for part in self._scores)
+
+    def first(self, n: int) -> NDArray[np.float64]:
+        """Return the scores ``(n, k)`` of the first n masks; rows that are known are not scored again."""
+        # Distinct rows stand in order of first appearance, so that the first masks need the first of them.
+        done, needed = self.n_evaluated, int(self._inverse[:n].max()) + 1
+        if needed > done:
+            report = self._options.progress
+            options = replace(self._options, progress=lambda f: report((done + f * (needed - done)) / self._n_distinct))
+            new = score_hidden(self._model, self._hiding, self._shown, range(done, needed), options)
+            self._scores.append(new)
+        return np.concatenate(self._scores)[self._inverse[:n]]
 
 
 def unique_rows(masks: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:

@@ -57,7 +57,7 @@ def test_on_few_superpixels_it_is_captums_exact_values(nets, make_inputs):
     cut = SegmentedImage(inputs.array, np.zeros_like(inputs.array), segments)
     fit = fit_kernel_shap(model, cut, ExplainOptions(n_samples=64))
     assert cut.n_segments == 6
-    assert fit.enumerated
+    assert fit.parameters["coalitions"] == "all"
     with torch.no_grad():
         theirs = [
             ShapleyValues(model).attribute(
@@ -66,7 +66,7 @@ def test_on_few_superpixels_it_is_captums_exact_values(nets, make_inputs):
             for k in range(3)
         ]
     captums = np.stack([[float(t[0, 0][segments == s][0]) for s in range(6)] for t in theirs], axis=1)
-    np.testing.assert_allclose(fit.values, captums, atol=1e-4)
+    np.testing.assert_allclose(fit.coefficients, captums, atol=1e-4)
 
 
 @pytest.mark.parametrize("n_samples", [20, 400])
@@ -76,10 +76,10 @@ def test_drawn_coalitions_add_up_to_the_change_of_every_output(nets, make_inputs
     cut = SegmentedImage(inputs.array, np.zeros_like(inputs.array), grid_segments((24, 36), 40))
     fit = fit_kernel_shap(model, cut, ExplainOptions(n_samples=n_samples, seed=3))
     assert cut.n_segments >= 40
-    assert not fit.enumerated
+    assert fit.parameters["coalitions"] != "all"
     with torch.no_grad():
         ends = model(torch.from_numpy(np.stack([cut.image, cut.hidden]))).double().numpy()
-    np.testing.assert_allclose(fit.values.sum(axis=0), ends[0] - ends[1], atol=1e-4)
+    np.testing.assert_allclose(fit.coefficients.sum(axis=0), ends[0] - ends[1], atol=1e-4)
 
 
 def test_drawn_coalitions_are_exact_where_superpixels_do_not_interact(nets, make_inputs):
@@ -89,7 +89,7 @@ def test_drawn_coalitions_are_exact_where_superpixels_do_not_interact(nets, make
     fit = fit_kernel_shap(model, cut, ExplainOptions(n_samples=200, seed=3))
     parts = (model.head.weight.detach().numpy().reshape(3, 3, 24, 36) * inputs.array).sum(axis=1)
     expected = np.stack([parts[:, segments == s].sum(axis=1) for s in range(cut.n_segments)])
-    np.testing.assert_allclose(fit.values, expected, atol=1e-4)
+    np.testing.assert_allclose(fit.coefficients, expected, atol=1e-4)
     assert fit.r2.min() > 0.9999
 
 
@@ -97,8 +97,8 @@ def test_drawn_coalitions_approach_the_exact_values(nets, make_inputs):
     model, inputs = nets.smooth().eval(), make_inputs((12, 18))
     cut = SegmentedImage(inputs.array, np.zeros_like(inputs.array), grid_segments((12, 18), 9))
     assert cut.n_segments == 12
-    exact = fit_kernel_shap(model, cut, ExplainOptions(n_samples=4096)).values
-    drawn = fit_kernel_shap(model, cut, ExplainOptions(n_samples=2000)).values
+    exact = fit_kernel_shap(model, cut, ExplainOptions(n_samples=4096)).coefficients
+    drawn = fit_kernel_shap(model, cut, ExplainOptions(n_samples=2000)).coefficients
     assert np.abs(drawn - exact).max() < 0.1 * np.abs(exact).max()
     assert np.abs(drawn - exact).max() > 0
 

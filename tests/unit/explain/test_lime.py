@@ -18,11 +18,11 @@ from whycad.explain.lime import (
     draw_masks,
     fit_lime,
     proximity,
-    weighted_r2,
     weighted_ridge,
 )
 from whycad.explain.segment_masks import segment_means, unique_rows
 from whycad.explain.superpixels import grid_segments, superpixels
+from whycad.explain.surrogate import weighted_r2
 from whycad.imaging.geometry import resize_geometry
 from whycad.types import ModelInput
 
@@ -129,10 +129,10 @@ def test_unique_rows_rebuild_the_draws(n, k, seed):
 def test_the_closed_form_is_ridge(n, k, outputs, seed):
     rng = np.random.default_rng(seed)
     masks, scores, weights = rng.random((n, k)) < 0.5, rng.normal(size=(n, outputs)), rng.random(n) + 1e-3
-    coefficients, intercepts = weighted_ridge(masks, scores, weights)
+    line = weighted_ridge(masks, scores, weights)
     ridge = Ridge(alpha=1).fit(masks, scores, sample_weight=weights)
-    np.testing.assert_allclose(coefficients.T, np.atleast_2d(ridge.coef_), atol=1e-8)
-    np.testing.assert_allclose(intercepts, np.atleast_1d(ridge.intercept_), atol=1e-8)
+    np.testing.assert_allclose(line.coefficients.T, np.atleast_2d(ridge.coef_), atol=1e-8)
+    np.testing.assert_allclose(line.intercepts, np.atleast_1d(ridge.intercept_), atol=1e-8)
 
 
 def test_draws_depend_on_the_seed_and_start_with_the_whole_image():

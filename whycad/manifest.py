@@ -30,11 +30,12 @@ class _Section(BaseModel):
 
 
 class Label(_Section):
-    """One answer that the task can give."""
+    """One answer that the task can give; ``plural`` is what several cases of it are called, such as ``nevi``."""
 
     code: LabelCode
     name: str = Field(min_length=1, max_length=80)
     long_name: str = ""
+    plural: str = Field(default="", max_length=80)
     snomed: str = Field(default="", pattern=r"^\d{0,18}$")
     radlex: str = Field(default="", pattern=r"^(RID\d+)?$")
     severity: int = Field(default=0, ge=0, le=10)
@@ -86,7 +87,9 @@ class Code(_Section):
     tuple of str`` says in plain words why an image cannot be scored; ``strange(batch) -> (n,)``
     scores how strange inputs are; ``survey(study, region)`` looks once at what ``gate`` and
     ``preprocess`` both need, and where it is named both get what it returned as a third argument;
-    ``card() -> dict of str to str`` gives the model card's own tables (``whycad.card_blocks``).
+    ``card() -> dict of str to str`` gives the model card's own tables (``whycad.card_blocks``);
+    ``build_evidence_model() -> Module`` builds the network of ``[evidence_model]``; ``reference_cases(data)
+    -> iterable of ReferenceCase`` reads the cases of the reference distributions (``whycad.reference``).
     ``whycad.plugin.Plugin`` has the details.
     """
 
@@ -100,10 +103,12 @@ class Code(_Section):
     survey: CodeReference | None = None
     strange: CodeReference | None = None
     card: CodeReference | None = None
+    build_evidence_model: CodeReference | None = None
+    reference_cases: CodeReference | None = None
 
 
 class WeightsFile(_Section):
-    """One ensemble member's safetensors file, relative to the plugin folder."""
+    """One safetensors file, of a member or of the evidence model, relative to the plugin folder."""
 
     path: str = Field(pattern=r"^[\w][\w./-]*\.safetensors$")
     sha256: Sha256
@@ -126,6 +131,36 @@ class CalibrationFile(_Section):
     """Calibration, conformal scores and thresholds, relative to the plugin folder."""
 
     file: str = Field(pattern=r"^[\w][\w.-]*\.json$")
+
+
+class ReferenceFile(_Section):
+    """Distributions of the measurements by label, relative to the plugin folder.
+
+    ``range_label`` is the label whose central range is shown beside a measurement; by default the
+    first of the least severe.
+    """
+
+    file: str = Field(pattern=r"^[\w][\w.-]*\.json$")
+    range_label: LabelCode | None = None
+
+
+class Words(_Section):
+    """How cases with a smaller or a larger value are described: ``are more symmetric``."""
+
+    less: str = Field(default="have less", min_length=1, max_length=80)
+    more: str = Field(default="have more", min_length=1, max_length=80)
+
+
+class Argument(_Section):
+    """How the line of argument is worded and what it may use.
+
+    ``outlines`` are the segmentations in which a map's mass is counted, together; by default the first
+    there is. No finding is made of a measurement or concept in ``silent``. ``words`` are by key.
+    """
+
+    outlines: tuple[str, ...] = ()
+    silent: tuple[Identifier, ...] = ()
+    words: dict[Identifier, Words] = Field(default_factory=dict)
 
 
 class Inference(_Section):
@@ -225,6 +260,9 @@ class Manifest(_Section):
     code: Code
     weights: Weights = Weights()
     calibration: CalibrationFile | None = None
+    evidence_model: WeightsFile | None = None
+    reference: ReferenceFile | None = None
+    argument: Argument = Argument()
     inference: Inference = Inference()
     explain: Explain = Explain()
     decision: DecisionRule = DecisionRule()
@@ -262,9 +300,17 @@ class Manifest(_Section):
         if self.decision.costs is not None:
             named += [code for true, row in self.decision.costs.report.items() for code in (true, *row)]
         named += [label for point in self.operating_points for label in point.labels]
+        if self.reference is not None and self.reference.range_label is not None:
+            named.append(self.reference.range_label)
         unknown = sorted(set(named) - set(codes))
         if unknown:
             raise ValueError(f"unknown label codes {unknown}")
+        return self
+
+    @model_validator(mode="after")
+    def _evidence_model_whole(self) -> Manifest:
+        if (self.evidence_model is None) != (self.code.build_evidence_model is None):
+            raise ValueError("evidence_model and code.build_evidence_model come together")
         return self
 
     @model_validator(mode="after")

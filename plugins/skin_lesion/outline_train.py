@@ -27,7 +27,7 @@ from whycad.training.package import write_member
 WEIGHTS = Path(__file__).parent / "weights" / "outline.safetensors"
 # Wide shifts and zooms: lesions lie anywhere, at any size, and may be cut by the border.
 AUGMENT = AugmentConfig(scale=(0.7, 2.0), shift=0.6, brightness=0.3, contrast=0.3, saturation=0.3, cutout=0.15)
-FIT = FitConfig(cycles=(12,), batch_size=32, learning_rate=3e-3, weight_decay=0.02, ema_decay=0.995)
+FIT = FitConfig(cycles=(8,), batch_size=32, learning_rate=3e-3, weight_decay=0.02, ema_decay=0.995)
 
 
 def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:

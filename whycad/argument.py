@@ -136,6 +136,11 @@ def log_ratio(leading: LabelDistribution, other: LabelDistribution, value: float
     return math.log(shares[0] / shares[1])
 
 
+def words_of(key: str, manifest: Manifest) -> Words:
+    """Return the task's words for a measurement or concept."""
+    return manifest.argument.words.get(key, Words())
+
+
 def _weighed(result: AnalysisResult, manifest: Manifest, pair: Pair | None, reference: Reference) -> list[_Weighed]:
     """Weigh every measurement and rating that is known of both labels."""
     if pair is None:
@@ -143,8 +148,8 @@ def _weighed(result: AnalysisResult, manifest: Manifest, pair: Pair | None, refe
     silent = set(manifest.argument.silent)
     names = {item.name for item in result.segmentations}
     candidates = [
-        *(_of_measurement(m, reference, names) for m in result.measurements if m.key not in silent),
-        *(_of_concept(c, reference) for c in result.concepts if c.name not in silent),
+        *(_of_measurement(m, reference, names, manifest) for m in result.measurements if m.key not in silent),
+        *(_of_concept(c, reference, manifest) for c in result.concepts if c.name not in silent),
     ]
     return [weighed for item in candidates if item and (weighed := _weigh(item, pair, manifest)) is not None]
 
@@ -159,21 +164,21 @@ class _Candidate:
     outline: str = ""
 
 
-def _of_measurement(item: Measurement, reference: Reference, names: set[str]) -> _Candidate | None:
+def _of_measurement(item: Measurement, reference: Reference, names: set[str], manifest: Manifest) -> _Candidate | None:
     known = reference.measurements.get(item.key)
     if known is None:
         return None
     unit = f" {printable(item.unit, 20)}" if item.unit else ""
-    text = f"{printable(item.name, 60)} {item.value:.3g}{unit}"
+    text = f"{words_of(item.key, manifest).name or printable(item.name, 60)} {item.value:.3g}{unit}"
     outline = item.outline if item.outline in names else ""
     return _Candidate(text, item.reference_value, known, item.key, "measurement", outline)
 
 
-def _of_concept(item: Concept, reference: Reference) -> _Candidate | None:
+def _of_concept(item: Concept, reference: Reference, manifest: Manifest) -> _Candidate | None:
     known = reference.concepts.get(item.name)
     if known is None:
         return None
-    name = printable(item.name.replace("_", " "), 60).capitalize()
+    name = words_of(item.name, manifest).name or printable(item.name.replace("_", " "), 60).capitalize()
     text = f"{name} rated {item.expected:.1f} of {len(item.levels)} by the model"
     return _Candidate(text, item.expected, known, item.name, "concept")
 
@@ -187,7 +192,7 @@ def _weigh(item: _Candidate, pair: Pair, manifest: Manifest) -> _Weighed | None:
         Place(cases_of(code, manifest), found.smaller(item.value), found.larger(item.value))
         for code, found in ((pair.leading, leading), (pair.other, other))
     ]
-    subject = Subject(item.text, manifest.argument.words.get(item.key, Words()))
+    subject = Subject(item.text, words_of(item.key, manifest))
     finding = Finding(
         sentence=finding_sentence(subject, *places, speaks_for=ratio > 0),
         speaks_for=ratio > 0,

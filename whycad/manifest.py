@@ -145,8 +145,12 @@ class ReferenceFile(_Section):
 
 
 class Words(_Section):
-    """How cases with a smaller or a larger value are described: ``are more symmetric``."""
+    """How cases with a smaller or a larger value are described: ``are more symmetric``.
 
+    ``name`` is what a sentence calls the measurement or descriptor; by default its own name.
+    """
+
+    name: str = Field(default="", max_length=60)
     less: str = Field(default="have less", min_length=1, max_length=80)
     more: str = Field(default="have more", min_length=1, max_length=80)
 

@@ -89,7 +89,7 @@ def _ratio(study: Study, masks: Mapping[str, NDArray[np.bool_]]) -> tuple[Measur
     if ratio is None:
         return ()
     method = "median signal within the outlines of liver and spleen, away from their edges"
-    return (Measurement("Liver-to-spleen ratio", ratio, "", None, method, key="liver_to_spleen", outline="liver"),)
+    return (Measurement("Liver-to-spleen ratio", ratio, "", None, method, key="liver_spleen_ratio", outline="liver"),)
 
 
 def _nodularity(study: Study, masks: Mapping[str, NDArray[np.bool_]]) -> tuple[Measurement, ...]:

@@ -91,7 +91,7 @@ def _print(reference: Reference) -> None:
     source = reference.source
     kind = ", simulated data" if source.simulated else ""
     say(f"{source.dataset}, {source.selection}: {source.n} cases measured, {source.n_refused} refused{kind}")
-    for key, item in {**reference.measurements, **reference.concepts}.items():
+    for key, item in (*reference.measurements.items(), *reference.concepts.items()):
         parts = [
             f"{code} {found.quantiles[50]:.3g} (n {found.n})"
             if found.established

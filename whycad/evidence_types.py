@@ -92,6 +92,9 @@ class Measurement:
         Name of the segmentation that it was measured on; empty where there is none.
     percentiles : mapping of str to float
         By label code, the share (0..100) of calibration cases of that label with a smaller value.
+    scale : float
+        How much of ``unit`` one unit of the reference distributions is in this image, such as pixels per
+        row of the model's grid.
     """
 
     name: str
@@ -102,6 +105,12 @@ class Measurement:
     key: str = ""
     outline: str = ""
     percentiles: Mapping[str, float] = field(default_factory=dict)
+    scale: float = 1.0
+
+    @property
+    def reference_value(self) -> float:
+        """The value in the unit of the reference distributions."""
+        return self.value / self.scale
 
 
 @dataclass(frozen=True)
@@ -172,12 +181,18 @@ class Concept:
         What each rating means, lowest first.
     probabilities : tuple of float
         One per level, 0..1, adding up to 1.
+    percentiles : mapping of str to float
+        By label code, the share (0..100) of calibration cases of that label whose expected rating is lower.
+    readers : mapping of str to (float, float)
+        By label code, the central 90 % of radiologists' own mean ratings, where they are known.
     """
 
     name: str
     question: str
     levels: tuple[str, ...]
     probabilities: tuple[float, ...]
+    percentiles: Mapping[str, float] = field(default_factory=dict)
+    readers: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def expected(self) -> float:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from whycad.engine import check_evidence_output, check_output, choose_device, make_engine, view_of
 from whycad.errors import JobCancelledError, PluginError, PredictionError, WeightsError
+from whycad.evidence_model import EvidenceModel, load_evidence_model
 from whycad.manifest import View
 from whycad.plugin import Plugin, contained
 from whycad.weights import load_weights
@@ -65,10 +66,19 @@ class Ensemble:
     members : sequence of torch.nn.Module
         With trained weights, on ``device``, in eval mode.
     device : torch.device
+    evidence_model : EvidenceModel or None
+        What measurements are made of beside the members' own outputs.
     """
 
-    def __init__(self, plugin: Plugin, members: Sequence[nn.Module], device: torch.device) -> None:
+    def __init__(
+        self,
+        plugin: Plugin,
+        members: Sequence[nn.Module],
+        device: torch.device,
+        evidence_model: EvidenceModel | None = None,
+    ) -> None:
         self.plugin = plugin
+        self.evidence_model = evidence_model
         self.members = tuple(members)
         self.device = device
         self.lock = threading.RLock()
@@ -193,12 +203,13 @@ class Ensemble:
         return all(hasattr(member, "forward_evidence") for member in self.members)
 
     def evidence(self, batch: Tensor, *, cancelled: Callable[[], bool] | None = None) -> dict[str, NDArray[np.float32]]:
-        """Return the members' extra outputs for a batch, unflipped.
+        """Return the extra outputs of the members and of the evidence model for a batch, unflipped.
 
         Returns
         -------
         dict of str to ndarray of float32 (members, n, ...)
-            What ``forward_evidence`` gave, finite; empty where the members have no such method.
+            What ``forward_evidence`` gave, finite; the evidence model counts as one member. Empty where
+            there is neither.
 
         Raises
         ------
@@ -207,10 +218,15 @@ class Ensemble:
         PredictionError, JobCancelledError
             As for ``logits``.
         """
-        if not self.has_evidence:
-            return {}
         self._check_batch(batch)
-        return self._guarded(lambda: self._run_evidence(batch, cancelled))
+        outputs = self._guarded(lambda: self._run_evidence(batch, cancelled)) if self.has_evidence else {}
+        if self.evidence_model is None:
+            return outputs
+        with self.lock:
+            more = self.evidence_model.run(batch, cancelled)
+        if set(more) & set(outputs):
+            raise PluginError(f"{self.plugin.label}: the members and the evidence model give outputs of one name")
+        return {**outputs, **more}
 
     def _run_evidence(self, batch: Tensor, cancelled: Callable[[], bool] | None) -> dict[str, NDArray[np.float32]]:
         size = self.batch_size
@@ -286,7 +302,7 @@ class Ensemble:
 
 
 def load_members(plugin: Plugin, device: torch.device) -> Ensemble:
-    """Build every member, load its hash-checked weights and prepare it for a device.
+    """Build every member and the evidence model, load their hash-checked weights, prepare them for a device.
 
     Raises
     ------
@@ -304,7 +320,7 @@ def load_members(plugin: Plugin, device: torch.device) -> Ensemble:
         model = plugin.build_model()
         load_weights(plugin, model, file)
         members.append(model.to(device=device, dtype=torch.float32).eval())
-    return Ensemble(plugin, members, device)
+    return Ensemble(plugin, members, device, load_evidence_model(plugin, device))
 
 
 class ModelPool:
@@ -321,7 +337,7 @@ class ModelPool:
             raise ValueError("capacity must be at least 1")
         self.capacity = capacity
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, str, str, str], Ensemble] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, str, str, str], Ensemble] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -336,7 +352,8 @@ class ModelPool:
         WeightsError, PluginError
             As ``load_members``.
         """
-        key = (plugin.id, plugin.manifest.version, plugin.weights_sha256, str(device))
+        extra = plugin.manifest.evidence_model
+        key = (plugin.id, plugin.manifest.version, plugin.weights_sha256, extra.sha256 if extra else "", str(device))
         with self._lock:
             ensemble = self._kept.pop(key, None)
             if ensemble is None or ensemble.runs_on != device:

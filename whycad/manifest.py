@@ -30,11 +30,12 @@ class _Section(BaseModel):
 
 
 class Label(_Section):
-    """One answer that the task can give."""
+    """One answer that the task can give; ``plural`` is what several cases of it are called, such as ``nevi``."""
 
     code: LabelCode
     name: str = Field(min_length=1, max_length=80)
     long_name: str = ""
+    plural: str = Field(default="", max_length=80)
     snomed: str = Field(default="", pattern=r"^\d{0,18}$")
     radlex: str = Field(default="", pattern=r"^(RID\d+)?$")
     severity: int = Field(default=0, ge=0, le=10)
@@ -88,8 +89,9 @@ class Code(_Section):
     ``preprocess`` both need, and where it is named both get what it returned as a third argument;
     ``card() -> dict of str to str`` gives the model card's own tables (``whycad.card_blocks``);
     ``artefacts(study) -> tuple of FoundArtefact`` finds what is not of the patient in one image
-    (``whycad.whatif.artefacts``); ``reference_cases(data) -> iterator of ReferenceCase`` reads the
-    cases that calibration was fitted on (``whycad.reference_cases``).
+    (``whycad.whatif.artefacts``); ``build_evidence_model() -> Module`` builds the network of
+    ``[evidence_model]``; ``reference_cases(data) -> iterable of ReferenceCase`` reads the cases that
+    calibration was fitted on (``whycad.reference_cases``).
     ``whycad.plugin.Plugin`` has the details.
     """
 
@@ -104,11 +106,12 @@ class Code(_Section):
     strange: CodeReference | None = None
     card: CodeReference | None = None
     artefacts: CodeReference | None = None
+    build_evidence_model: CodeReference | None = None
     reference_cases: CodeReference | None = None
 
 
 class WeightsFile(_Section):
-    """One ensemble member's safetensors file, relative to the plugin folder."""
+    """One safetensors file, of a member or of the evidence model, relative to the plugin folder."""
 
     path: str = Field(pattern=r"^[\w][\w./-]*\.safetensors$")
     sha256: Sha256
@@ -144,6 +147,40 @@ class FragilityFile(_Section):
     """How far calibration cases are from another answer (``whycad.whatif.fragility``)."""
 
     file: str = Field(pattern=r"^[\w][\w.-]*\.json$")
+
+
+class ReferenceFile(_Section):
+    """Distributions of the measurements by label, relative to the plugin folder.
+
+    ``range_label`` is the label whose central range is shown beside a measurement; by default the
+    first of the least severe.
+    """
+
+    file: str = Field(pattern=r"^[\w][\w.-]*\.json$")
+    range_label: LabelCode | None = None
+
+
+class Words(_Section):
+    """How cases with a smaller or a larger value are described: ``are more symmetric``.
+
+    ``name`` is what a sentence calls the measurement or descriptor; by default its own name.
+    """
+
+    name: str = Field(default="", max_length=60)
+    less: str = Field(default="have less", min_length=1, max_length=80)
+    more: str = Field(default="have more", min_length=1, max_length=80)
+
+
+class Argument(_Section):
+    """How the line of argument is worded and what it may use.
+
+    ``outlines`` are the segmentations in which a map's mass is counted, together; by default the first
+    there is. No finding is made of a measurement or concept in ``silent``. ``words`` are by key.
+    """
+
+    outlines: tuple[str, ...] = ()
+    silent: tuple[Identifier, ...] = ()
+    words: dict[Identifier, Words] = Field(default_factory=dict)
 
 
 class Inference(_Section):
@@ -245,6 +282,9 @@ class Manifest(_Section):
     calibration: CalibrationFile | None = None
     similar: SimilarFile | None = None
     fragility: FragilityFile | None = None
+    evidence_model: WeightsFile | None = None
+    reference: ReferenceFile | None = None
+    argument: Argument = Argument()
     inference: Inference = Inference()
     explain: Explain = Explain()
     decision: DecisionRule = DecisionRule()
@@ -282,9 +322,17 @@ class Manifest(_Section):
         if self.decision.costs is not None:
             named += [code for true, row in self.decision.costs.report.items() for code in (true, *row)]
         named += [label for point in self.operating_points for label in point.labels]
+        if self.reference is not None and self.reference.range_label is not None:
+            named.append(self.reference.range_label)
         unknown = sorted(set(named) - set(codes))
         if unknown:
             raise ValueError(f"unknown label codes {unknown}")
+        return self
+
+    @model_validator(mode="after")
+    def _evidence_model_whole(self) -> Manifest:
+        if (self.evidence_model is None) != (self.code.build_evidence_model is None):
+            raise ValueError("evidence_model and code.build_evidence_model come together")
         return self
 
     @model_validator(mode="after")

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from whycad import __version__
+from whycad.argument import line_of_argument
 from whycad.batch import predict_batch
 from whycad.errors import ManifestError, PluginError, PredictionError
 from whycad.hooks import Hooks
 from whycad.reading import Reading, evidence_of, on_source_grid, read_whole
+from whycad.reference import reference_of
 from whycad.scoring import calibration_of, input_problems
 from whycad.targets import Target, each_way, target_of
 from whycad.types import AnalysisRequest, AnalysisResult, EvidenceLevel, Progress, Provenance, Study
@@ -79,9 +81,15 @@ def _with_evidence(result: AnalysisResult, reading: Reading, ensemble: Ensemble,
     outlines = [
         replace(item, mask=on_source_grid(item.mask, reading, result.source_shape)) for item in evidence.segmentations
     ]
-    return replace(
+    shown = replace(
         result, measurements=evidence.measurements, concepts=evidence.concepts, segmentations=tuple(outlines)
     )
+    return _with_findings(shown, ensemble.plugin)
+
+
+def _with_findings(result: AnalysisResult, plugin: Plugin) -> AnalysisResult:
+    """Draw up the line of argument anew, from the evidence and the maps that there are."""
+    return replace(result, findings=line_of_argument(result, plugin.manifest, reference_of(plugin)))
 
 
 def _with_similar(result: AnalysisResult, reading: Reading, ensemble: Ensemble, hooks: Hooks) -> AnalysisResult:
@@ -172,7 +180,12 @@ def _with_map(
         map=on_source_grid(attribution.map, reading, result.source_shape),
         disagreement=None if differs is None else on_source_grid(differs, reading, result.source_shape),
     )
-    return replace(result, attributions=(*result.attributions, shown))
+    return _with_findings(replace(result, attributions=(*result.attributions, shown)), plugin)
+
+
+def _evidence_notes(plugin: Plugin) -> tuple[str, ...]:
+    model = plugin.manifest.evidence_model
+    return () if model is None else (f"outlines and measurements by the evidence model, SHA-256 {model.sha256}",)
 
 
 def _result(study: Study, request: AnalysisRequest, reading: Reading, ensemble: Ensemble) -> AnalysisResult:
@@ -189,7 +202,7 @@ def _result(study: Study, request: AnalysisRequest, reading: Reading, ensemble: 
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=request.seed,
         calibration_set=calibration_of(plugin).source.dataset,
-        notes=tuple(ensemble.notes),
+        notes=(*ensemble.notes, *_evidence_notes(plugin)),
     )
     return AnalysisResult(
         study_sha256=study.sha256,

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +27,8 @@ from whycad.plugin_checks import (
     check_strange,
     kind_of,
 )
+from whycad.plugin_import import import_from
+from whycad.reference_cases import ReferenceCase
 from whycad.types import Evidence, ModelInput, Region, Study
 
 if TYPE_CHECKING:
@@ -80,6 +78,16 @@ class Plugin:
         declared = self.manifest.calibration
         return None if declared is None else self.folder / declared.file
 
+    def evidence_model_path(self) -> Path | None:
+        """Return the evidence model's weight file, or None where there is none; it may not exist."""
+        declared = self.manifest.evidence_model
+        return None if declared is None else self.folder / declared.path
+
+    def reference_path(self) -> Path | None:
+        """Return the file of reference distributions, or None where none is declared; it may not exist."""
+        declared = self.manifest.reference
+        return None if declared is None else self.folder / declared.file
+
     def card_path(self) -> Path | None:
         """Return the model card, or None where none is declared; it may not exist.
 
@@ -99,13 +107,27 @@ class Plugin:
         PluginError
             When the code cannot be imported, raises, or does not return a module.
         """
+        return self._build(self.manifest.code.build_model, "build_model")
+
+    def build_evidence_model(self) -> nn.Module | None:
+        """Build the untrained evidence model; None where the plugin has none.
+
+        Raises
+        ------
+        PluginError
+            As ``build_model``.
+        """
+        reference = self.manifest.code.build_evidence_model
+        return None if reference is None else self._build(reference, "build_evidence_model")
+
+    def _build(self, reference: str, name: str) -> nn.Module:
         from torch import nn
 
-        build = self.resolve(self.manifest.code.build_model)
-        with contained(self, "build_model"):
+        build = self.resolve(reference)
+        with contained(self, name):
             model = build()
         if not isinstance(model, nn.Module):
-            raise PluginError(f"{self.label}: build_model returned {kind_of(model)}, not a torch.nn.Module")
+            raise PluginError(f"{self.label}: {name} returned {kind_of(model)}, not a torch.nn.Module")
         return model
 
     def survey(self, study: Study, region: Region | None = None) -> Survey:
@@ -248,6 +270,28 @@ class Plugin:
             returned = function(pack, row)
         return check_row(self, returned)
 
+    def reference_cases(self, data: Path) -> Iterator[ReferenceCase]:
+        """Yield the cases that the task's calibration was fitted on, read from a data folder.
+
+        Raises
+        ------
+        PluginError
+            When the task has no such function, or it raises or yields something else.
+        DatasetError
+            When the data are missing or broken.
+        """
+        reference = self.manifest.code.reference_cases
+        if reference is None:
+            raise PluginError(f"{self.label}: plugin.toml names no reference_cases")
+        function = self.resolve(reference)
+        with contained(self, "reference_cases"):
+            for case in function(data):
+                if not isinstance(case, ReferenceCase):
+                    raise PluginError(f"{self.label}: reference_cases yielded {kind_of(case)}, not a ReferenceCase")
+                if case.label not in self.manifest.label_codes:
+                    raise PluginError(f"{self.label}: reference_cases yielded a label that the task does not have")
+                yield case
+
     def strange(self, batch: NDArray[np.float32]) -> NDArray[np.float64] | None:
         """Return the task's own strangeness score of inputs ``(n, C, *shape)``, larger is stranger.
 
@@ -292,7 +336,7 @@ class Plugin:
         """
         module_name, function_name = reference.split(":")
         with _IMPORT_LOCK, contained(self, f"import of {reference!r}"):
-            module = _import_from(self.folder, self.id, module_name)
+            module = import_from(self.folder, self.id, module_name)
         function = getattr(module, function_name, None)
         if not callable(function):
             raise PluginError(f"{self.label}: {reference!r} is not a function", remedy="correct [code] in plugin.toml")
@@ -334,57 +378,3 @@ def _place(plugin: Plugin, error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(plugin.folder)]
     return f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
-
-
-def _import_from(folder: Path, plugin_id: str, module_name: str) -> ModuleType:
-    inside = _name_inside(folder, plugin_id, module_name)
-    if inside is None or _is_importable_there(folder, module_name):
-        return importlib.import_module(module_name)
-    return importlib.import_module(f"{_package_of(folder)}.{inside}")
-
-
-def _name_inside(folder: Path, plugin_id: str, module_name: str) -> str | None:
-    """Return the module's dotted name relative to the plugin folder, or None where it lies elsewhere.
-
-    ``model``, ``my_plugin.model`` and ``plugins.my_plugin.model`` all name ``my_plugin/model.py``.
-    """
-    parts = module_name.split(".")
-    starts = [0, *(i + 1 for i, part in enumerate(parts[:-1]) if part in {folder.name, plugin_id})]
-    for start in starts:
-        path = folder.joinpath(*parts[start:])
-        if path.with_suffix(".py").is_file() or (path / "__init__.py").is_file():
-            return ".".join(parts[start:])
-    return None
-
-
-def _is_importable_there(folder: Path, module_name: str) -> bool:
-    try:
-        spec = importlib.util.find_spec(module_name)
-    except (ImportError, ValueError):
-        return False
-    return spec is not None and spec.origin is not None and Path(spec.origin).resolve().is_relative_to(folder.resolve())
-
-
-def _package_of(folder: Path) -> str:
-    """Register the folder as a package under a name that no other folder gets."""
-    digest = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-    name = f"_whycad_plugin_{digest}"
-    if name in sys.modules:
-        return name
-    init = folder / "__init__.py"
-    if not init.is_file():
-        package = ModuleType(name)
-        package.__path__ = [str(folder)]
-        sys.modules[name] = package
-        return name
-    spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=[str(folder)])
-    if spec is None or spec.loader is None:
-        raise ImportError(f"no loader for {init.name}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return name

@@ -131,6 +131,8 @@ def _measurement_problem(item: object) -> str:
         return f"{kind_of(item)} as a measurement"
     if not math.isfinite(item.value):
         return f"a measurement {item.name[:40]!r} that is not a finite number"
+    if not (math.isfinite(item.scale) and item.scale > 0):
+        return f"a measurement {item.name[:40]!r} whose scale is not above 0"
     return ""
 
 

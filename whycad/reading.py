@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from whycad.admission import admit
 from whycad.hooks import Hooks
 from whycad.plugin_checks import model_grid
+from whycad.reference import reference_of, with_places
 from whycad.scoring import calibration_of, check_region, input_problems, no_score, score_inputs
 from whycad.types import (
     AnalysisRequest,
@@ -98,15 +99,20 @@ def demonstrated(reading: Reading, refused: tuple[str, ...]) -> Reading:
 def evidence_of(reading: Reading, ensemble: Ensemble, hooks: Hooks) -> Evidence:
     """Return the plugin's evidence, its outlines on the slice's or image's own grid.
 
+    Measurements and concepts carry their places in the task's reference distributions.
+
     Raises
     ------
     PluginError, PredictionError, JobCancelledError
+    ManifestError
+        When the reference file is broken.
     """
     plugin = ensemble.plugin
     if reading.inputs is None or plugin.manifest.code.evidence is None:
         return Evidence()
     mean = mean_outputs([reading.inputs], ensemble, hooks.cancelled)
-    return plugin.evidence(reading.study, reading.inputs, {name: array[0] for name, array in mean.items()})
+    found = plugin.evidence(reading.study, reading.inputs, {name: array[0] for name, array in mean.items()})
+    return with_places(found, reference_of(plugin), plugin.manifest)
 
 
 def mean_outputs(

@@ -1,15 +1,16 @@
-"""The cases that a task's calibration was fitted on, read again: for reference sets and distributions."""
+"""A case that a task's calibration was fitted on, read again: for reference sets and distributions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from whycad.datasets.source import StudySource
-from whycad.errors import DatasetError, PluginError, WhyCadError
-from whycad.plugin import Plugin, contained
+from whycad.errors import WhyCadError
 from whycad.types import Region, Study
+
+if TYPE_CHECKING:
+    from whycad.datasets.source import StudySource
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,41 +25,15 @@ class ReferenceCase:
         Code of the task.
     group : str
         Lesion or patient, or what stands for it; never stored as it is.
+    readings : mapping of str to float
+        By concept, the radiologists' own mean rating, where it is known.
     """
 
     study: Study
     region: Region | None
     label: str
-    group: str
-
-
-def reference_cases(plugin: Plugin, data: Path) -> Iterator[ReferenceCase]:
-    """Yield the cases of a task's calibration fold.
-
-    Parameters
-    ----------
-    plugin : Plugin
-    data : Path
-        Folder of image packs; a task on simulated data makes its cases and does not look there.
-
-    Raises
-    ------
-    DatasetError
-        When the packs are not there, or the task does not say which cases those are.
-    PluginError
-        When the code raises or yields something else.
-    """
-    reference = plugin.manifest.code.reference_cases
-    if reference is None:
-        raise DatasetError(
-            f"{plugin.label}: plugin.toml names no reference_cases", remedy="name a labelled data set instead"
-        )
-    function = plugin.resolve(reference)
-    with contained(plugin, "reference_cases"):
-        for case in function(data):
-            if not isinstance(case, ReferenceCase) or case.label not in plugin.manifest.label_codes:
-                raise PluginError(f"{plugin.label}: reference_cases must yield ReferenceCase with the task's labels")
-            yield case
+    group: str = ""
+    readings: Mapping[str, float] = field(default_factory=dict)
 
 
 def labelled_cases(source: StudySource, split: str | None) -> Iterator[ReferenceCase]:

@@ -214,7 +214,8 @@ def inspect_folder(folder: Path) -> PluginEntry:
 def _unavailable(plugin: Plugin) -> str | None:
     if not plugin.manifest.weights.files:
         return f"{plugin.label}: plugin.toml names no weights; it has not been trained yet"
-    for path in plugin.weights_paths():
+    extra = plugin.evidence_model_path()
+    for path in (*plugin.weights_paths(), *([] if extra is None else [extra])):
         if not path.is_file() or path.stat().st_size == 0:
             return f"{plugin.label}: weights file {path.name} is missing or empty"
         if not path.resolve().is_relative_to(plugin.folder.resolve()):

@@ -13,7 +13,7 @@ from whycad import wording
 from whycad.manifest import Manifest
 from whycad.performance import NOTHING, Performance
 from whycad.rendering import base_picture, data_uri, overlay, shown_slice
-from whycad.report_evidence import evidence_context, profile_context
+from whycad.report_evidence import argument_context, evidence_context, profile_context
 from whycad.targets import target_name
 from whycad.types import AnalysisResult, Attribution, Fidelity, JsonObject, Prediction, Study, TaskKind
 from whycad.uncertainty.words import set_sentence
@@ -71,7 +71,8 @@ def html_report(content: ReportContent) -> str:
         "answer": _answer(content) if wording.shows_answer(result) else None,
         "image": {"uri": data_uri(base_picture(content.study, index)), "alt": image_alt(content.study, index)},
         "profile": profile_context(result, manifest),
-        "evidence": evidence_context(result, content.study),
+        "argument": argument_context(result, manifest) if wording.shows_answer(result) else None,
+        "evidence": evidence_context(result, content.study, manifest),
         "maps": [_map(content, attribution, index) for attribution in result.attributions],
         "facts": [wording.metadata_words(name, value) for name, value in sorted(result.metadata.items())],
         "warnings": [wording.printable(text, 400) for text in result.warnings if text != wording.GATE_BYPASSED],

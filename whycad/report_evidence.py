@@ -11,10 +11,13 @@ from whycad.types import AnalysisResult, JsonObject, SliceProfile, Study
 
 CHART_WIDTH, CHART_HEIGHT = 600, 80
 CONCEPT_NOTE = "What the model expects radiologists to rate; not a rating by anyone."
+ARGUMENT_NOTE = (
+    "Each measurement is compared by itself with calibration cases; together they do not make up the probability."
+)
 OUTLINE_NOTE = "Drawn by the model, not by a reader."
 
 
-def evidence_context(result: AnalysisResult, study: Study) -> JsonObject | None:
+def evidence_context(result: AnalysisResult, study: Study, manifest: Manifest) -> JsonObject | None:
     """Return what the template shows of the evidence; None where there is none.
 
     Raises
@@ -25,12 +28,17 @@ def evidence_context(result: AnalysisResult, study: Study) -> JsonObject | None:
     if not (result.measurements or result.concepts or result.segmentations):
         return None
     return {
-        "measurements": [wording.measurement_words(item) for item in result.measurements],
+        "measurements": [
+            (*wording.measurement_words(item), wording.places_words(item.percentiles, manifest))
+            for item in result.measurements
+        ],
         "concepts": [
             {
                 "name": wording.concept_words(item)[0],
                 "text": wording.concept_words(item)[1],
                 "question": wording.printable(item.question, 200),
+                "places": wording.places_words(item.percentiles, manifest),
+                "readers": wording.readers_words(item, manifest),
                 "bars": [
                     {"level": wording.printable(level, 40), "width": f"{100 * p:.1f}", "share": wording.percent(p)}
                     for level, p in zip(item.levels, item.probabilities, strict=True)
@@ -40,6 +48,24 @@ def evidence_context(result: AnalysisResult, study: Study) -> JsonObject | None:
         ],
         "concept_note": CONCEPT_NOTE,
         "outline": _outline(result, study),
+    }
+
+
+def argument_context(result: AnalysisResult, manifest: Manifest) -> JsonObject | None:
+    """Return what the template shows of the line of argument; None where there is none."""
+    if not result.findings:
+        return None
+    leading = manifest.label(result.prediction.predicted).name
+    conflicts = [item for item in result.findings if item.source == "conflict"]
+    others = [item for item in result.findings if item.source != "conflict"]
+    groups = (
+        ("Map and measurements", conflicts),
+        (f"For {leading}", [item for item in others if item.speaks_for]),
+        (f"Against {leading}", [item for item in others if not item.speaks_for]),
+    )
+    return {
+        "note": ARGUMENT_NOTE,
+        "groups": [(title, [wording.printable(f.sentence, 400) for f in found]) for title, found in groups if found],
     }
 
 

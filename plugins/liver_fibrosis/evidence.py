@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from plugins.liver_fibrosis.effects import EFFECTS, STAGES
 from plugins.liver_fibrosis.model import ORGANS
+from plugins.liver_fibrosis.nodularity import surface_nodularity
 from plugins.liver_fibrosis.preprocess import INPUT_SHAPE, find_body
 from whycad.imaging.geometry import map_to_source, resize_geometry, sample_to_model
 from whycad.types import Concept, Evidence, Measurement, ModelInput, Segmentation, Study
@@ -17,8 +18,6 @@ from whycad.types import Concept, Evidence, Measurement, ModelInput, Segmentatio
 OUTLINE_METHOD = "outlined by the members, which learned it from simulated data"
 LEVELS = ("not seen", "mild", "marked")
 MIN_CORE_PX = 12
-# Central 95 % of this measurement in 1,000 simulated slices without fibrosis (F0).
-RATIO_RANGE_F0 = (1.5, 2.3)
 
 
 def organ_masks(organs: NDArray[np.float32], inputs: ModelInput) -> dict[str, NDArray[np.bool_]]:
@@ -66,7 +65,12 @@ def evidence(study: Study, inputs: ModelInput, outputs: Mapping[str, NDArray[np.
     masks = organ_masks(outputs["organs"], inputs)
     segmentations = tuple(Segmentation(name, mask, OUTLINE_METHOD) for name, mask in masks.items() if mask.any())
     return Evidence(
-        measurements=(*_ratio(study, masks), *_sizes(study, masks), _expected_stage(outputs["stages"])),
+        measurements=(
+            *_ratio(study, masks),
+            *_nodularity(study, masks),
+            *_sizes(study, masks),
+            _expected_stage(outputs["stages"]),
+        ),
         concepts=tuple(
             Concept(effect.name, f"How far the sign has gone: {effect.words}?", LEVELS, _distribution(levels))
             for effect, levels in zip(EFFECTS, outputs["signs"], strict=True)
@@ -84,8 +88,20 @@ def _ratio(study: Study, masks: Mapping[str, NDArray[np.bool_]]) -> tuple[Measur
     ratio = liver_to_spleen(study, masks)
     if ratio is None:
         return ()
-    method = "median signal within the outlines, away from their edges; range: simulated livers without fibrosis"
-    return (Measurement("Liver-to-spleen ratio", ratio, "", RATIO_RANGE_F0, method),)
+    method = "median signal within the outlines of liver and spleen, away from their edges"
+    return (Measurement("Liver-to-spleen ratio", ratio, "", None, method, key="liver_spleen_ratio", outline="liver"),)
+
+
+def _nodularity(study: Study, masks: Mapping[str, NDArray[np.bool_]]) -> tuple[Measurement, ...]:
+    spacing = study.spacing_mm
+    value = surface_nodularity(study.pixels, masks["liver"], None if spacing is None else float(spacing[-1]))
+    if value is None:
+        return ()
+    unit, remark = ("mm", "") if spacing is not None else ("px", "; the spacing is unknown")
+    method = f"spread of the seen edge about its smooth course, along the liver's outline{remark}"
+    # The reference is in mm: without spacing there is no place in it.
+    key = "surface_nodularity" if spacing is not None else ""
+    return (Measurement("Surface nodularity", value, unit, None, method, key=key, outline="liver"),)
 
 
 def _sizes(study: Study, masks: Mapping[str, NDArray[np.bool_]]) -> tuple[Measurement, ...]:
@@ -93,7 +109,13 @@ def _sizes(study: Study, masks: Mapping[str, NDArray[np.bool_]]) -> tuple[Measur
     body = float((r1 - r0) * (c1 - c0))
     return tuple(
         Measurement(
-            f"{name.capitalize()}, share of the body's box", 100 * float(mask.sum()) / body, "%", None, "outline"
+            f"{name.capitalize()}, share of the body's box",
+            100 * float(mask.sum()) / body,
+            "%",
+            None,
+            "outline",
+            key=f"{name}_share",
+            outline=name,
         )
         for name, mask in masks.items()
         if mask.any()
@@ -103,4 +125,5 @@ def _sizes(study: Study, masks: Mapping[str, NDArray[np.bool_]]) -> tuple[Measur
 def _expected_stage(stages: NDArray[np.float32]) -> Measurement:
     """Return the mean stage number of the members' own probabilities ``(5,)``."""
     mean = float(np.dot(_distribution(stages), np.arange(len(STAGES))))
-    return Measurement("Expected stage, 0 to 4", mean, "", None, "mean of the members' answers, before calibration")
+    method = "mean of the members' answers, before calibration"
+    return Measurement("Expected stage, 0 to 4", mean, "", None, method, key="expected_stage")

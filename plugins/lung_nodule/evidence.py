@@ -19,6 +19,7 @@ THRESHOLD = 0.5
 # An outline this far from the seed belongs to something else.
 FARTHEST_MM = 6.0
 LEAST_PIXELS = 6
+OUTLINE = "nodule"
 METHOD = "outline of the model, trained on what at least half of the readers drew"
 
 Mask = NDArray[np.bool_]
@@ -45,7 +46,7 @@ def evidence(study: Study, inputs: ModelInput, outputs: Mapping[str, NDArray[np.
     if not mask.any():
         return Evidence(concepts=concepts)
     outline = map_to_source(np.where(mask, probability, 0).astype(np.float32), inputs.geometry) > THRESHOLD
-    segmentation = Segmentation("nodule", outline.reshape(study.spatial_shape), METHOD)
+    segmentation = Segmentation(OUTLINE, outline.reshape(study.spatial_shape), METHOD)
     return Evidence(measure(mask, inputs, study), concepts, (segmentation,))
 
 
@@ -110,16 +111,20 @@ def longest_diameter_mm(plane: Mask) -> float:
 def measure(mask: Mask, inputs: ModelInput, study: Study) -> tuple[Measurement, ...]:
     """Measure the outlined nodule: diameter, density and, where slices show all of it, volume."""
     scale = "" if study.spacing_mm is not None else ", pixels taken for 0.7 mm"
-    found = [Measurement("Longest diameter", longest_diameter_mm(mask[MIDDLE]), "mm", method=f"{METHOD}{scale}")]
+    found = [_measured("Longest diameter", "diameter", longest_diameter_mm(mask[MIDDLE]), "mm", f"{METHOD}{scale}")]
     known = inputs.array[0] > KNOWN_ABOVE
     if study.unit == "HU":
         hu = unscale_hu(inputs.array[0][mask & known])
-        found.append(Measurement("Mean density", float(hu.mean()), "HU", method=f"inside the outline; {_clipped()}"))
+        found.append(_measured("Mean density", "density", float(hu.mean()), "HU", f"inside the outline; {_clipped()}"))
     whole = known[:, mask.any(axis=0)].all() and not (mask[0].any() or mask[-1].any())
     if whole:
         volume = float(mask.sum()) * float(np.prod(SPACING_MM))
-        found.append(Measurement("Volume", volume, "mm3", method="outlines of the model on every slice"))
+        found.append(_measured("Volume", "volume", volume, "mm3", "outlines of the model on every slice"))
     return tuple(found)
+
+
+def _measured(name: str, key: str, value: float, unit: str, method: str) -> Measurement:
+    return Measurement(name, value, unit, method=method, key=key, outline=OUTLINE)
 
 
 def _clipped() -> str:

@@ -8,7 +8,7 @@ from whycad.card_blocks import stored_text, table
 from whycad.types import JsonObject
 
 FOLDER = Path(__file__).parent
-PROBES, REFERENCE = "probe-figures.json", "reference.json"
+PROBES, FLUID = "probe-figures.json", "fluid-figures.json"
 
 
 def probe_table(figures: JsonObject) -> str:
@@ -31,5 +31,5 @@ def blocks(folder: Path = FOLDER) -> dict[str, str]:
     """Return the text of each block of the card."""
     return {
         "shortcuts": stored_text(folder / PROBES, probe_table),
-        "fluid": stored_text(folder / REFERENCE, fluid_table),
+        "fluid": stored_text(folder / FLUID, fluid_table),
     }

@@ -1,17 +1,14 @@
 """What is measured in a B-scan: fluid, thickness of the retina, elevation of the pigment epithelium.
 
 Borders are traced by ``layers.py`` on the model's grid; fluid is drawn by the members' decoders.
-Reference ranges (``reference.json``) are the middle 95 % of the normal training scans, which have no
-spacing: their depth of 1.9 mm is the scanner's. None of this enters the decision.
+Lengths are compared with the reference in rows of the model's grid: its scans have no spacing, and their
+depth of 1.9 mm is the scanner's. None of this enters the decision.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +21,6 @@ from plugins.retinal_oct.model import MEAN, STD
 from whycad.imaging.geometry import map_to_source
 from whycad.types import Evidence, FloatArray, Measurement, ModelInput, Segmentation, Study
 
-REFERENCE_FILE = Path(__file__).with_name("reference.json")
 REFERENCE_ROW_MM = DEPTH_MM / FIELD_SHAPE[0]
 FLUID_THRESHOLD = 0.5
 # Columns near the sides, where borders are uncertain, are not measured.
@@ -74,14 +70,6 @@ def borders_of(inputs: ModelInput) -> Borders:
     return find_borders(image, np.ones(image.shape, bool))
 
 
-@cache
-def _reference() -> dict[str, tuple[float, float]]:
-    if not REFERENCE_FILE.is_file():
-        return {}
-    stored = json.loads(REFERENCE_FILE.read_text(encoding="utf-8"))
-    return {name: (float(low), float(high)) for name, (low, high) in stored["ranges"].items()}
-
-
 @dataclass(frozen=True)
 class Scale:
     """How long a row of the model's grid is in a study, and the unit."""
@@ -107,10 +95,15 @@ def fluid_on_model_grid(outputs: Mapping[str, NDArray[np.float32]]) -> FloatArra
     return np.asarray(ndimage.zoom(coarse, factors, order=1, grid_mode=True, mode="nearest"), np.float32)
 
 
+def retina_of(borders: Borders, n_rows: int = INPUT_SHAPE[0]) -> NDArray[np.bool_]:
+    """Return where the retina is on the model's grid ``(n_rows, W)``, with a narrow margin."""
+    rows = np.arange(n_rows)[:, None]
+    return np.asarray((rows >= borders.inner - 2) & (rows <= borders.outer + 4))
+
+
 def fluid_share(fluid: NDArray[np.bool_], borders: Borders) -> float:
     """Return how much of the retina's area ``(H, W)`` is fluid, in per cent."""
-    rows = np.arange(len(fluid))[:, None]
-    retina = (rows >= borders.inner - 2) & (rows <= borders.outer + 4)
+    retina = retina_of(borders, len(fluid))
     return 100.0 * float((fluid & retina).sum()) / max(int(retina.sum()), 1)
 
 
@@ -128,34 +121,69 @@ def evidence(study: Study, inputs: ModelInput, outputs: Mapping[str, NDArray[np.
     borders, scale = borders_of(inputs), Scale.of(study, inputs)
     probability = fluid_on_model_grid(outputs)
     fluid = probability >= FLUID_THRESHOLD
-    rows, reference = measure_rows(borders), _reference()
-
-    def length(name: str, title: str, value: float, how: str) -> Measurement:
-        known = reference.get(name)
-        span = None if known is None else (known[0] * scale.reference, known[1] * scale.reference)
-        return Measurement(title, value * scale.measured, scale.unit, span, f"{how}, {scale.remark}")
-
-    traced = "between the traced inner border and pigment epithelium"
+    mask = np.asarray(map_to_source(np.asarray(probability, np.float32), inputs.geometry) >= FLUID_THRESHOLD, bool)
+    retina = map_to_source(retina_of(borders).astype(np.float32), inputs.geometry) >= 0.5
+    outlines = [
+        Segmentation("retina", np.asarray(retina, bool), "between the traced inner border and pigment epithelium"),
+        Segmentation("fluid", mask, "drawn by the model from experts' outlines of 55 scans"),
+    ]
     found = (
         Measurement(
             "Fluid, share of the retina",
             fluid_share(fluid, borders),
             "%",
-            reference.get("fluid"),
-            "area drawn by the model, of the area between the retina's borders",
+            method="area drawn by the model, of the area between the retina's borders",
+            key="fluid",
+            outline="fluid",
         ),
-        length("central", "Retina, thinnest place", rows.central, f"{traced}, mean over a sixteenth of the width"),
-        length("median", "Retina, median thickness", rows.median, traced),
-        length("largest", "Retina, largest thickness", rows.largest, traced),
-        length("elevation", "Pigment epithelium, largest elevation", rows.elevation, "above its own smooth course"),
+        _fluid_area(mask, study),
+        *_lengths(measure_rows(borders), scale),
         Measurement(
             "Unusual places, share of the scan",
             100.0 * float((np.asarray(outputs["unusual"]) >= 0.5).mean()),
             "%",
-            reference.get("unusual"),
-            "places that the model finds unlike normal retina",
+            method="places that the model finds unlike normal retina",
+            key="unusual",
         ),
     )
-    mask = map_to_source(np.asarray(probability, np.float32), inputs.geometry) >= FLUID_THRESHOLD
-    outline = Segmentation("fluid", np.asarray(mask, bool), "drawn by the model from experts' outlines of 55 scans")
-    return Evidence(found, segmentations=(outline,) if mask.any() else ())
+    return Evidence(found, segmentations=tuple(outline for outline in outlines if outline.mask.any()))
+
+
+def _lengths(rows: Rows, scale: Scale) -> tuple[Measurement, ...]:
+    traced = "between the traced inner border and pigment epithelium"
+    return tuple(
+        Measurement(
+            name,
+            value * scale.measured,
+            scale.unit,
+            method=f"{how}, {scale.remark}",
+            key=key,
+            outline="retina",
+            scale=scale.reference,
+        )
+        for name, key, value, how in (
+            ("Retina, thinnest place", "central", rows.central, f"{traced}, mean over a sixteenth of the width"),
+            ("Retina, median thickness", "median", rows.median, traced),
+            ("Retina, largest thickness", "largest", rows.largest, traced),
+            (
+                "Pigment epithelium, largest elevation",
+                "elevation",
+                rows.elevation,
+                "above its own smooth course",
+            ),
+        )
+    )
+
+
+def _fluid_area(mask: NDArray[np.bool_], study: Study) -> Measurement:
+    """Return the area drawn as fluid, in mm2 where the spacing is known; it has no place in the reference."""
+    known = study.spacing_mm is not None
+    area = float(mask.sum()) * (float(np.prod(study.spacing_mm[-2:])) if study.spacing_mm is not None else 1.0)
+    return Measurement(
+        "Fluid, area",
+        area,
+        "mm2" if known else "px",
+        method="area drawn by the model",
+        key="fluid_area",
+        outline="fluid",
+    )

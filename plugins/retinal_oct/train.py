@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,10 @@ from torch.nn import functional as F  # noqa: N812 - the customary name
 
 from plugins.retinal_oct.anomalies import paint
 from plugins.retinal_oct.augment import ScanChanges, augment_scans
+from plugins.retinal_oct.card import FLUID as FLUID_FIGURES
 from plugins.retinal_oct.data import CALIBRATION_FOLD, KERMANY, LABELS, ScanTable, groups_of, stored_table
-from plugins.retinal_oct.evidence import REFERENCE_FILE
 from plugins.retinal_oct.fluid import Place, add_decoder, cross_validate
 from plugins.retinal_oct.model import MEAN, STD, Outputs, ScanNet
-from plugins.retinal_oct.reference import write_reference
 from whycad.datasets.pack import read_pack
 from whycad.datasets.pack_study import row_study
 from whycad.inference import load_members
@@ -215,10 +215,9 @@ def calibrate_staged(request: TrainRequest, staged: Path, device: str) -> None:
     (staged / plugin.manifest.calibration.file).write_text(calibration.model_dump_json(), encoding="utf-8")
 
 
-def refer_staged(request: TrainRequest, staged: Path, members: list[Path], device: str) -> None:
-    """Write the reference ranges of the measurements, and the Dice of fluid on patients left out."""
+def check_fluid(request: TrainRequest, staged: Path, members: list[Path], device: str) -> None:
+    """Write the Dice of fluid on patients left out."""
     table = training_table(request.data, request.out)
-    ensemble = load_members(load_plugin(staged), torch.device("cpu"))
     found = cross_validate(members[:N_FLUID_CHECKED], table, request.data, Place(torch.device(device), request.seed))
     fluid = {
         "dice_mean_over_patients": float(found["pooled"].mean()),
@@ -228,7 +227,8 @@ def refer_staged(request: TrainRequest, staged: Path, members: list[Path], devic
         "correlation_of_areas": float(np.corrcoef(found["drawn"], found["true"])[0, 1]),
     }
     rounded = {name: round(value, 3) for name, value in fluid.items()}
-    write_reference(table, ensemble, rounded, staged / REFERENCE_FILE.name)
+    content = json.dumps({"fluid_left_out": rounded}, indent=1)
+    (staged / FLUID_FIGURES).write_text(content + "\n", encoding="utf-8")
 
 
 def train(request: TrainRequest) -> Path:
@@ -240,7 +240,7 @@ def train(request: TrainRequest) -> Path:
     members = fit_all(request, device)
     staged = stage_plugin(PLUGIN_FOLDER, members, request.out / "plugin")
     calibrate_staged(request, staged, device)
-    refer_staged(request, staged, members, device)
+    check_fluid(request, staged, members, device)
     if request.install:
         install_plugin(staged, PLUGIN_FOLDER)
     return staged

@@ -18,6 +18,8 @@ STORED_SIZE = (150, 200)
 N_FOLDS = 7
 FOLD_SEED = 17
 CALIBRATION_FOLD = 0
+# A mask over so much of the image's border, brighter than the rest by so many grey levels, is turned inside out.
+TURNED_BORDER, TURNED_CONTRAST = 0.9, 5.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,31 @@ def unpack_masks(pack: Pack) -> NDArray[np.uint8]:
     return np.unpackbits(pack.arrays["lesion_mask_packed"].astype(np.uint8), axis=2)[:, :, :100]
 
 
+def upright_masks(masks: NDArray[np.uint8], images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Turn back masks that mark the skin instead of the lesion, as about 3 % of the pack's do.
+
+    Parameters
+    ----------
+    masks : ndarray of uint8 (n, h, w)
+    images : ndarray of uint8 (n, 2 h, 2 w, 3)
+
+    Returns
+    -------
+    ndarray of uint8 (n, h, w)
+        Turned where the mask holds the border and is brighter than what it leaves out: lesions are
+        darker than the skin around them.
+    """
+    sides = (masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1])
+    border = np.concatenate(sides, axis=1).mean(axis=1)
+    out = masks.copy()
+    for row in np.flatnonzero(border >= TURNED_BORDER):
+        inside = masks[row].astype(bool)
+        grey = images[row, ::2, ::2].mean(axis=-1)
+        if not inside.all() and grey[inside].mean() - grey[~inside].mean() > TURNED_CONTRAST:
+            out[row] = 1 - masks[row]
+    return out
+
+
 def decode_images(pack: Pack, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Decode rows to one array ``(n, 150, 200, 3)``; ISIC 2017's squashed squares regain 4:3."""
     height, width = STORED_SIZE
@@ -69,9 +96,10 @@ def ham_table(path: Path, split: str) -> LesionTable:
     pack = read_pack(path)
     rows = pack.rows(split)
     labels = pack.arrays["y"][rows].astype(np.int64)
+    images = decode_images(pack, rows)
     return LesionTable(
-        decode_images(pack, rows),
-        unpack_masks(pack)[rows],
+        images,
+        upright_masks(unpack_masks(pack)[rows], images),
         np.ones(len(rows), bool),
         labels,
         grouped_folds(labels, pack.arrays["group_id"][rows], N_FOLDS, seed=FOLD_SEED),

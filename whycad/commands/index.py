@@ -74,10 +74,10 @@ def _place(args: argparse.Namespace, plugin: Plugin) -> Path:
 
 def _cases(args: argparse.Namespace, plugin: Plugin) -> Iterator[ReferenceCase]:
     from whycad.datasets.source import open_source
-    from whycad.reference_cases import labelled_cases, reference_cases
+    from whycad.reference_cases import labelled_cases
 
     if args.data is not None:
-        return reference_cases(plugin, args.data)
+        return plugin.reference_cases(args.data)
     return labelled_cases(open_source(args.dataset, plugin.manifest, read_row=plugin.row_reader), args.split)
 
 

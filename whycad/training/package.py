@@ -54,7 +54,8 @@ def stage_plugin(plugin_folder: Path, states: Sequence[Path], target: Path) -> P
     states : sequence of Path
         State dicts, one per member.
     target : Path
-        Gets ``plugin.toml`` and ``weights/member<k>.safetensors``; replaced where it exists.
+        Gets ``plugin.toml``, ``weights/member<k>.safetensors`` and the evidence model as it is; replaced
+        where it exists.
     """
     if target.exists():
         shutil.rmtree(target)
@@ -63,7 +64,10 @@ def stage_plugin(plugin_folder: Path, states: Sequence[Path], target: Path) -> P
     files = [(name, write_member(state, target / name)) for name, state in zip(names, states, strict=True)]
     text = (plugin_folder / MANIFEST_NAME).read_text(encoding="utf-8")
     (target / MANIFEST_NAME).write_text(with_weights(text, files), encoding="utf-8")
-    load_manifest(target)
+    extra = load_manifest(target).evidence_model
+    if extra is not None:
+        (target / extra.path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(plugin_folder / extra.path, target / extra.path)
     return target
 
 

@@ -60,7 +60,7 @@ def test_fluid_is_outlined_where_the_model_drew_it(normal):
     drawn = {**NOTHING, "fluid": np.zeros((56, 96), np.float32)}
     drawn["fluid"][30:35, 40:50] = 1
     found = evidence(normal, inputs, drawn)
-    (outline,) = found.segmentations
+    outline = {item.name: item for item in found.segmentations}["fluid"]
     expected = inputs.geometry.points_to_source(np.array([[64.5, 89.5]]))[0]
     assert np.argwhere(outline.mask).mean(axis=0) == pytest.approx(expected, abs=3)
     assert found.measurements[0].value > 0
@@ -68,7 +68,7 @@ def test_fluid_is_outlined_where_the_model_drew_it(normal):
 
 def test_no_fluid_is_no_outline(normal):
     found, outlines = measured(normal)
-    assert outlines == ()
+    assert [item.name for item in outlines] == ["retina"]
     assert found["Fluid, share of the retina"].value == 0
 
 

@@ -64,10 +64,10 @@ def test_lung_blocks_come_from_one_file(tmp_path, figures):
     assert "0.860 (0.800 to 0.900)" in found["others"]
 
 
-def test_oct_blocks_come_from_probes_and_reference(tmp_path):
+def test_oct_blocks_come_from_stored_figures(tmp_path):
     probe = {"name": "white fill", "n": 12, "before": 0.9, "after": 0.51}
     (tmp_path / oct_card.PROBES).write_text(json.dumps({"probes": [probe]}))
-    (tmp_path / oct_card.REFERENCE).write_text(json.dumps({"fluid_left_out": {"dice_lowest_patient": 0.4}}))
+    (tmp_path / oct_card.FLUID).write_text(json.dumps({"fluid_left_out": {"dice_lowest_patient": 0.4}}))
     found = oct_card.blocks(tmp_path)
     assert "| white fill | 12 | 0.900 | 0.510 |" in found["shortcuts"]
     assert "| Dice lowest patient | 0.400 |" in found["fluid"]

@@ -137,12 +137,15 @@ class Inference(_Section):
 class Explain(_Section):
     """Explanation methods that readers are offered; ``gradcam_layer`` is a dotted module name.
 
-    Researchers may ask for every other method too, except those named in ``unfit``.
+    Researchers may ask for every other method too, except those named in ``unfit``. ``grades`` is
+    the file, relative to the plugin folder, that holds the thresholds of the maps' grades and how
+    each method fares (``whycad.map_grades``).
     """
 
     methods: tuple[Identifier, ...] = ("ig", "occlusion", "lime")
     unfit: tuple[Identifier, ...] = ()
     gradcam_layer: str = ""
+    grades: str = Field(default="", pattern=r"^([\w][\w.-]*\.json)?$")
 
     @model_validator(mode="after")
     def _layer_named(self) -> Explain:

@@ -22,6 +22,7 @@ FEWEST_CASES = 10
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Hidden = Literal["blur", "baseline"]
 Correlation = Annotated[float, Field(ge=-1, le=1)]
 
 
@@ -34,6 +35,8 @@ class Thresholds(_Section):
 
     Attributes
     ----------
+    hidden : {"blur", "baseline"}
+        What hidden cells become while curves are drawn.
     least_span : float
         A score that moves less than this when parts of the image are hidden cannot test a map: it fails.
     fair_gain, good_gain : float
@@ -49,6 +52,7 @@ class Thresholds(_Section):
         Weighted R2 of the surrogate that is wanted for an A.
     """
 
+    hidden: Hidden = "blur"
     least_span: Finite = Field(default=0.05, ge=0)
     fair_gain: Finite = Field(default=0.05, ge=0)
     good_gain: Finite = Field(default=0.12, ge=0)

@@ -53,8 +53,8 @@ class Question:
 class Budget:
     """How much is spent on a case's grades."""
 
-    curves: CurveOptions = CurveOptions()
-    repeats: RepeatOptions = RepeatOptions()
+    curves: CurveOptions = field(default_factory=CurveOptions)
+    repeats: RepeatOptions = field(default_factory=RepeatOptions)
 
 
 class CaseGrader:
@@ -66,20 +66,22 @@ class CaseGrader:
     Parameters
     ----------
     question : Question
-    thresholds : Thresholds
-    budget : Budget
+    thresholds : Thresholds or None
+        None is the general ones.
+    budget : Budget or None
+        None is what an interactive case is worth.
     """
 
-    def __init__(self, question: Question, thresholds: Thresholds = Thresholds(), budget: Budget = Budget()) -> None:
+    def __init__(self, question: Question, thresholds: Thresholds | None = None, budget: Budget | None = None) -> None:
         self._question = question
-        self._thresholds = thresholds
-        self._budget = budget
+        self._thresholds = thresholds or Thresholds()
+        self._budget = budget or Budget()
         self._options = quiet(question.options)
         self._scorer = EnsembleProbabilities(question.ensemble, self._options, question.target)
         self._references: References | None = None
         self._member: nn.Module | None = None
         self._seen: dict[str, NDArray[np.float64]] = {}
-        self.cells = Cells.of(question.inputs)
+        self.cells = Cells.of(question.inputs, self._thresholds.hidden)
 
     @property
     def references(self) -> References:

@@ -1,9 +1,13 @@
 """Deletion and insertion curves, and what they are compared with.
 
-Hidden cells take the input's baseline, the "nothing here" that the perturbation methods use too: a
-blur would leave a large lesion's colour or an oedema's thickness in place, and so hide nothing.
-Deletion and insertion are read together, because their mean gain depends far less on what hidden
-parts become than either does alone (Bluecher 2024).
+Deletion and insertion are read together: their mean gain depends far less on what hidden parts
+become than either does alone.
+
+References
+----------
+Petsiuk, Das and Saenko, RISE, BMVC 2018 (deletion and insertion).
+Bluecher, Vielhaben and Strodthoff, Decoupling pixel flipping and occlusion strategy for consistent
+XAI benchmarks, TMLR 2024 (both together).
 """
 
 from __future__ import annotations
@@ -210,7 +214,5 @@ def _curve(scores: NDArray[np.float64], whole: float, nothing: float) -> Curve:
     )
 
 
-def _scores(
-    model: nn.Module, cells: Cells, hidden: NDArray[np.bool_], options: ExplainOptions
-) -> NDArray[np.float64]:
+def _scores(model: nn.Module, cells: Cells, hidden: NDArray[np.bool_], options: ExplainOptions) -> NDArray[np.float64]:
     return score_segments(model, cells.cut, ~hidden, options)[0][:, 0]

@@ -87,7 +87,8 @@ class Code(_Section):
     scores how strange inputs are; ``survey(study, region)`` looks once at what ``gate`` and
     ``preprocess`` both need, and where it is named both get what it returned as a third argument;
     ``card() -> dict of str to str`` gives the model card's own tables (``whycad.card_blocks``).
-    ``whycad.plugin.Plugin`` has the details.
+    ``masked_cases(data, part, n, seed) -> iterator of MaskedCase`` gives cases on which maps are
+    judged (``whycad.masked_cases``). ``whycad.plugin.Plugin`` has the details.
     """
 
     build_model: CodeReference
@@ -100,6 +101,7 @@ class Code(_Section):
     survey: CodeReference | None = None
     strange: CodeReference | None = None
     card: CodeReference | None = None
+    masked_cases: CodeReference | None = None
 
 
 class WeightsFile(_Section):

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from whycad.engine import batch_size, check_evidence_output, make_engine
+from whycad.engine import check_evidence_output, make_engine
 from whycad.errors import JobCancelledError, PluginError
 from whycad.plugin import Plugin, contained
 from whycad.weights import load_weights
@@ -58,7 +58,7 @@ class EvidenceModel:
 
     def _run(self, batch: Tensor, cancelled: Callable[[], bool] | None) -> dict[str, NDArray[np.float32]]:
         parts = []
-        for part in torch.split(batch, batch_size(self.plugin.manifest.input.shape, self._engine.device)):
+        for part in torch.split(batch, self._engine.batch_size):
             if cancelled is not None and cancelled():
                 raise JobCancelledError("the job was cancelled")
             with contained(self.plugin, "the evidence model", passing=(torch.OutOfMemoryError,)):

@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 from whycad.study_types import FloatArray, MetadataValue
 
 
+def _mean(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else (first + second) / 2
+
+
 @dataclass(frozen=True)
 class Fidelity:
     """How far a map can be trusted; every figure is None where it was not measured.
+
+    Gains are shares of the span: the largest less the smallest score over the reference orderings.
 
     Attributes
     ----------
@@ -29,7 +35,33 @@ class Fidelity:
     grade : str
         ``A``, ``B``, ``C``, ``fails`` or empty where not graded yet.
     remarks : tuple of str
-        Sentences for the reader.
+        Sentences for the reader: the grade's reasons, then what the method says itself.
+    deletion_auc, insertion_auc : float or None
+        Mean score of the target while cells are hidden, or shown, the map's largest first.
+    span : float or None
+        How much the score of the target moves at all when parts of the image are hidden.
+    deletion_gain_random, insertion_gain_random : float or None
+        How much faster the score falls, or rises, than in random order.
+    deletion_gain_edges, insertion_gain_edges : float or None
+        The same against the order of an edge detector.
+    randomised_similarity : float or None
+        Rank correlation of one member's map with that after its weights were drawn anew, -1..1.
+    randomised_ssim : float or None
+        Structural similarity of the same two maps, -1..1.
+    stability : float or None
+        Rank correlation of one member's map with that of a slightly noisy image under another seed.
+    sensitivity : float or None
+        Largest relative change of the map under that noise.
+    infidelity : float or None
+        Share (0..1) of the score's changes under hiding that the map's sums do not follow.
+    agreement : float or None
+        Mean rank correlation with the case's other maps of the same target.
+    inside_of : str
+        Name of the segmentation that ``mass_inside`` is about; empty for none.
+    mass_shifted : float or None
+        ``mass_inside`` of the same map shifted to other places, on average.
+    peak_inside : bool or None
+        Whether the map's largest value lies inside.
     """
 
     convergence_delta: float | None = None
@@ -38,6 +70,32 @@ class Fidelity:
     mass_inside: float | None = None
     grade: str = ""
     remarks: tuple[str, ...] = ()
+    deletion_auc: float | None = None
+    insertion_auc: float | None = None
+    span: float | None = None
+    deletion_gain_random: float | None = None
+    insertion_gain_random: float | None = None
+    deletion_gain_edges: float | None = None
+    insertion_gain_edges: float | None = None
+    randomised_similarity: float | None = None
+    randomised_ssim: float | None = None
+    stability: float | None = None
+    sensitivity: float | None = None
+    infidelity: float | None = None
+    agreement: float | None = None
+    inside_of: str = ""
+    mass_shifted: float | None = None
+    peak_inside: bool | None = None
+
+    @property
+    def gain_over_random(self) -> float | None:
+        """Mean of the deletion and insertion gains over random orderings; 0 is no better than chance."""
+        return _mean(self.deletion_gain_random, self.insertion_gain_random)
+
+    @property
+    def gain_over_edges(self) -> float | None:
+        """Mean of the deletion and insertion gains over an edge detector."""
+        return _mean(self.deletion_gain_edges, self.insertion_gain_edges)
 
 
 @dataclass(frozen=True, eq=False)

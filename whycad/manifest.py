@@ -92,7 +92,8 @@ class Code(_Section):
     (``whycad.whatif.artefacts``); ``build_evidence_model() -> Module`` builds the network of
     ``[evidence_model]``; ``reference_cases(data) -> iterable of ReferenceCase`` reads the cases that
     calibration was fitted on (``whycad.reference_cases``).
-    ``whycad.plugin.Plugin`` has the details.
+    ``masked_cases(data, part, n, seed) -> iterator of MaskedCase`` gives cases on which maps are
+    judged (``whycad.masked_cases``).
     """
 
     build_model: CodeReference
@@ -108,6 +109,7 @@ class Code(_Section):
     artefacts: CodeReference | None = None
     build_evidence_model: CodeReference | None = None
     reference_cases: CodeReference | None = None
+    masked_cases: CodeReference | None = None
 
 
 class WeightsFile(_Section):
@@ -192,12 +194,15 @@ class Inference(_Section):
 class Explain(_Section):
     """Explanation methods that readers are offered; ``gradcam_layer`` is a dotted module name.
 
-    Researchers may ask for every other method too, except those named in ``unfit``.
+    Researchers may ask for every other method too, except those named in ``unfit``. ``grades`` is
+    the file, relative to the plugin folder, that holds the thresholds of the maps' grades and how
+    each method fares (``whycad.map_grades``).
     """
 
     methods: tuple[Identifier, ...] = ("ig", "occlusion", "lime")
     unfit: tuple[Identifier, ...] = ()
     gradcam_layer: str = ""
+    grades: str = Field(default="", pattern=r"^([\w][\w.-]*\.json)?$")
 
     @model_validator(mode="after")
     def _layer_named(self) -> Explain:

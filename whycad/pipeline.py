@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from whycad import __version__
-from whycad.argument import line_of_argument
 from whycad.batch import predict_batch
-from whycad.errors import ManifestError, PluginError, PredictionError
+from whycad.case_maps import MapMaker, with_findings, with_maps
+from whycad.errors import ManifestError, PredictionError
 from whycad.hooks import Hooks
 from whycad.reading import Reading, evidence_of, on_source_grid, read_whole
-from whycad.reference import reference_of
 from whycad.scoring import calibration_of, input_problems
-from whycad.targets import Target, each_way, target_of
 from whycad.types import AnalysisRequest, AnalysisResult, EvidenceLevel, Progress, Provenance, Study
-from whycad.uncertainty.calibration import calibrate
 from whycad.volume import is_read_by_slices, read_by_slices
 
 if TYPE_CHECKING:
     from whycad.inference import Ensemble
-    from whycad.manifest import Manifest
     from whycad.plugin import Plugin
 
 __all__ = ["Hooks", "analyse", "calibration_of", "input_problems", "predict_batch"]
@@ -68,9 +62,7 @@ def analyse(
     result = _with_evidence(_result(study, request, reading, ensemble), reading, ensemble, hooks)
     result = _with_similar(result, reading, ensemble, hooks)
     hooks.partial(result)
-    for step in _steps(result, plugin.manifest):
-        result = _with_map(result, step, reading, ensemble, hooks)
-        hooks.partial(result)
+    result = with_maps(result, MapMaker(reading, ensemble, request, hooks))
     hooks.progress(Progress("done", 1.0, "Done"))
     return result
 
@@ -84,12 +76,7 @@ def _with_evidence(result: AnalysisResult, reading: Reading, ensemble: Ensemble,
     shown = replace(
         result, measurements=evidence.measurements, concepts=evidence.concepts, segmentations=tuple(outlines)
     )
-    return _with_findings(shown, ensemble.plugin)
-
-
-def _with_findings(result: AnalysisResult, plugin: Plugin) -> AnalysisResult:
-    """Draw up the line of argument anew, from the evidence and the maps that there are."""
-    return replace(result, findings=line_of_argument(result, plugin.manifest, reference_of(plugin)))
+    return with_findings(shown, ensemble.plugin)
 
 
 def _with_similar(result: AnalysisResult, reading: Reading, ensemble: Ensemble, hooks: Hooks) -> AnalysisResult:
@@ -111,76 +98,6 @@ def _with_similar(result: AnalysisResult, reading: Reading, ensemble: Ensemble, 
         return replace(result, warnings=(*result.warnings, f"Similar cases are not shown: {error}."))
     same = (SAME_IMAGE_REMARK,) if any(is_same_image(case) for case in similar) else ()
     return replace(result, similar=similar, warnings=(*result.warnings, *same))
-
-
-@dataclass(frozen=True)
-class _Step:
-    """One map to make: number ``number`` from 0, of ``of``."""
-
-    method: str
-    target: Target
-    number: int
-    of: int
-
-
-def _steps(result: AnalysisResult, manifest: Manifest) -> list[_Step]:
-    """Return the maps that a request asks for, after checking it.
-
-    Raises
-    ------
-    PluginError
-        When a method does not fit the task.
-    ManifestError, ExplanationError
-        When the task cannot be asked for the target.
-    """
-    request = result.request
-    if not request.explain:
-        return []
-    from whycad.explain import fitting_methods
-
-    fitting = fitting_methods(manifest.explain)
-    for method in request.explain:
-        if method not in fitting:
-            raise PluginError(
-                f"task {manifest.id!r} does not offer method {method!r}", remedy=f"it offers {', '.join(fitting)}"
-            )
-    targets = each_way(result.prediction, manifest) if request.each_way else ()
-    targets = targets or (target_of(request.target or result.prediction.predicted, manifest),)
-    pairs = [(method, target) for method in request.explain for target in targets]
-    return [_Step(method, target, number, len(pairs)) for number, (method, target) in enumerate(pairs)]
-
-
-def _with_map(
-    result: AnalysisResult, step: _Step, reading: Reading, ensemble: Ensemble, hooks: Hooks
-) -> AnalysisResult:
-    """Add one map."""
-    from whycad.explain import ExplainOptions, explain
-
-    hooks.check()
-    assert reading.inputs is not None
-    plugin = ensemble.plugin
-    calibration = calibration_of(plugin)
-
-    def report(fraction: float) -> None:
-        whole = 0.15 + 0.85 * (step.number + fraction) / step.of
-        hooks.progress(Progress("explain", whole, f"{step.method}, {fraction:.0%}"))
-
-    options = ExplainOptions(
-        seed=result.request.seed,
-        gradcam_layer=plugin.manifest.explain.gradcam_layer,
-        progress=report,
-        cancelled=hooks.cancelled,
-        probabilities=lambda logits: calibrate(np.asarray(logits), calibration).mean(axis=0),
-    )
-    columns = step.target.columns(plugin.manifest.label_codes)
-    attribution = explain(step.method, ensemble, reading.inputs, columns, str(step.target), options)
-    differs = attribution.disagreement
-    shown = replace(
-        attribution,
-        map=on_source_grid(attribution.map, reading, result.source_shape),
-        disagreement=None if differs is None else on_source_grid(differs, reading, result.source_shape),
-    )
-    return _with_findings(replace(result, attributions=(*result.attributions, shown)), plugin)
 
 
 def _evidence_notes(plugin: Plugin) -> tuple[str, ...]:

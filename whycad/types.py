@@ -232,6 +232,8 @@ class AnalysisRequest:
     seed : int
     each_way : bool
         Where the set holds two labels, explain each rather than the other, instead of the target.
+    grade : bool
+        Whether each map is tested and graded after it is shown.
     """
 
     explain: tuple[str, ...] = ()
@@ -240,6 +242,7 @@ class AnalysisRequest:
     coverage: float = 0.9
     seed: int = 0
     each_way: bool = False
+    grade: bool = True
 
 
 @dataclass(frozen=True, eq=False)

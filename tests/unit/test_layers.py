@@ -15,7 +15,15 @@ REPO = Path(__file__).resolve().parents[2]
 FLOORS = (
     ("whycad.errors", "whycad.types", "whycad.study_types", "whycad.evidence_types", "whycad.files"),
     ("whycad.imaging", "whycad.phantom"),
-    ("whycad.manifest", "whycad.targets", "whycad.plugin", "whycad.plugin_checks", "whycad.registry", "whycad.weights"),
+    (
+        "whycad.manifest",
+        "whycad.targets",
+        "whycad.plugin",
+        "whycad.plugin_checks",
+        "whycad.registry",
+        "whycad.weights",
+        "whycad.map_grades",
+    ),
     ("whycad.inference", "whycad.folding"),
     ("whycad.uncertainty", "whycad.explain"),
     ("whycad.pipeline", "whycad.batch", "whycad.volume", "whycad.reading", "whycad.scoring", "whycad.hooks"),

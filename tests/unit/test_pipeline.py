@@ -135,11 +135,26 @@ def test_a_grey_image_gets_no_score_from_a_colour_task(plugin, ensemble):
     assert result.prediction.decision.kind is DecisionKind.REJECT
 
 
-def test_partial_results_grow_map_by_map(plugin, ensemble):
+def partials(plugin, ensemble, **request):
     seen = []
-    hooks = Hooks(partial=lambda result: seen.append(len(result.attributions)))
-    analyse(make_study(), plugin, AnalysisRequest(explain=("gradcam", "ig")), ensemble=ensemble, hooks=hooks)
-    assert seen == [0, 1, 2]
+    request = AnalysisRequest(explain=("gradcam", "ig"), **request)
+    analyse(make_study(), plugin, request, ensemble=ensemble, hooks=Hooks(partial=seen.append))
+    return [[bool(item.fidelity.grade) for item in result.attributions] for result in seen]
+
+
+def test_partial_results_grow_map_by_map_each_before_its_grade(plugin, ensemble):
+    assert partials(plugin, ensemble) == [[], [False], [True], [True, False], [True, True]]
+
+
+def test_grading_can_be_left_out(plugin, ensemble):
+    assert partials(plugin, ensemble, grade=False) == [[], [False], [False, False]]
+
+
+def test_every_map_of_a_case_knows_how_far_the_others_agree(plugin, ensemble):
+    result = analyse(make_study(), plugin, AnalysisRequest(explain=("gradcam", "ig")), ensemble=ensemble)
+    first, second = (item.fidelity for item in result.attributions)
+    assert first.agreement == pytest.approx(second.agreement)
+    assert first.remarks
 
 
 def test_progress_never_falls_and_ends_at_one(plugin, ensemble):

@@ -175,7 +175,7 @@ def _study(image: NDArray[np.generic]) -> Study:
 def _explained(study: Study, mask: NDArray[np.bool_], group: str, task: FocusTask) -> FocusCase | None:
     from whycad.pipeline import analyse
 
-    request = AnalysisRequest(explain=(task.method,), seed=task.seed)
+    request = AnalysisRequest(explain=(task.method,), seed=task.seed, grade=False)
     attributions = analyse(study, task.plugin, request, ensemble=task.ensemble).attributions
     return FocusCase(attributions[0].map, mask, group) if attributions else None
 

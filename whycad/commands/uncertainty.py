@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from whycad.files import write_whole
     from whycad.registry import discover
 
-    data = _data_folder(args.data)
+    data = data_folder(args.data)
     registry, sets = discover(), _sets(args.pack)
     wanted = args.task or [*TASKS, *sorted({item.task for item in sets} - set(TASKS))]
     reports: list[TaskReport] = []
@@ -81,7 +81,14 @@ def run(args: argparse.Namespace) -> int:
     return int(not reports)
 
 
-def _data_folder(given: Path | None) -> Path:
+def data_folder(given: Path | None) -> Path:
+    """Return the folder of image packs: the given one, or that of ``WHYCAD_DATA``.
+
+    Raises
+    ------
+    DatasetError
+        When there is none.
+    """
     from whycad.errors import DatasetError
 
     folder = given or (Path(os.environ["WHYCAD_DATA"]) if os.environ.get("WHYCAD_DATA") else None)

@@ -22,7 +22,17 @@ from whycad.manifest import Explain
 from whycad.targets import Contrast
 from whycad.types import Attribution, FloatArray, Geometry, ModelInput
 
-__all__ = ["METHODS", "Attribution", "ExplainOptions", "Explainer", "RawMap", "explain", "fitting_methods"]
+__all__ = [
+    "METHODS",
+    "Attribution",
+    "ExplainOptions",
+    "Explainer",
+    "RawMap",
+    "attribution_of",
+    "explain",
+    "explain_on_model_grid",
+    "fitting_methods",
+]
 
 
 def _discovered() -> Mapping[str, Explainer]:
@@ -95,6 +105,18 @@ def explain(
         When ``options.cancelled`` says so.
     """
     options = options or ExplainOptions()
+    raw = explain_on_model_grid(method, ensemble, inputs, target_index, options)
+    return attribution_of(method, raw, inputs.geometry, target_code, options.seed)
+
+
+def explain_on_model_grid(
+    method: str,
+    ensemble: ExplainableEnsemble,
+    inputs: ModelInput,
+    target_index: int | Contrast,
+    options: ExplainOptions,
+) -> RawMap:
+    """Explain an ensemble's output on the model's own grid; see ``explain``."""
     if method not in METHODS:
         raise ExplanationError(
             f"there is no explanation method {method[:32]!r}", remedy=f"there are {', '.join(sorted(METHODS))}"
@@ -106,15 +128,20 @@ def explain(
         raw = over_ensemble(explainer, ensemble, inputs, target_index, options)
     if not np.isfinite(raw.map).all():
         raise ExplanationError(f"{explainer.name} gave NaN or infinite values")
+    return raw
+
+
+def attribution_of(method: str, raw: RawMap, geometry: Geometry, target_code: str, seed: int) -> Attribution:
+    """Bring a map from the model's grid to the source's."""
     return Attribution(
         method=method,
         target=target_code,
-        map=to_source(np.asarray(raw.map, dtype=np.float32), inputs.geometry),
-        signed=explainer.signed,
+        map=to_source(np.asarray(raw.map, dtype=np.float32), geometry),
+        signed=METHODS[method].signed,
         parameters=raw.parameters,
-        seed=options.seed,
+        seed=seed,
         fidelity=raw.fidelity,
-        disagreement=None if raw.disagreement is None else to_source(raw.disagreement, inputs.geometry),
+        disagreement=None if raw.disagreement is None else to_source(raw.disagreement, geometry),
     )
 
 

@@ -133,7 +133,7 @@ def test_a_pack_needs_its_task(given, tmp_path, capsys):
     assert "TASK=PACK.npz" in capsys.readouterr().err
 
 
-def test_a_missing_data_folder_is_named(tmp_path, monkeypatch, capsys):
+def test_a_missingdata_folder_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("WHYCAD_DATA", raising=False)
     assert main(["uncertainty", "--out", str(tmp_path / "x.md")]) == 1
     assert "--data or WHYCAD_DATA" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -36,11 +36,11 @@ class ReferenceCase:
     readings: Mapping[str, float] = field(default_factory=dict)
 
 
-def labelled_cases(source: StudySource, split: str | None) -> Iterator[ReferenceCase]:
-    """Yield the labelled rows of a data set; rows without a label and broken images are left out."""
+def labelled_cases(source: StudySource, split: str | None, codes: Sequence[str]) -> Iterator[ReferenceCase]:
+    """Yield the rows of a data set that carry one of a task's labels; broken images are left out."""
     for row in source.rows(split):
         info = source.info(row)
-        if not info.label:
+        if info.label not in codes:
             continue
         try:
             study, region = source.case(row)

@@ -8,8 +8,8 @@ from whycad.datasets.source import open_source
 from whycad.errors import DatasetError, PluginError
 from whycad.inference import load_members
 from whycad.reference import ReferenceSource
-from whycad.reference_cases import ReferenceCase
-from whycad.reference_fit import collect, fit_reference, labelled_cases
+from whycad.reference_cases import ReferenceCase, labelled_cases
+from whycad.reference_fit import collect, fit_reference
 from whycad.testing.plugins import TinyPlugin, make_study, write_plugin
 
 EVIDENCE = """
@@ -93,5 +93,5 @@ def test_labelled_rows_of_a_pack_are_cases(plugin, tmp_path):
     path = tmp_path / "pack.npz"
     np.savez(path, images=images, y=np.array([0, 1, 0]), class_names=np.array(["a", "other"]))
     source = open_source(path, plugin.manifest)
-    found = list(labelled_cases(source, source.rows(), plugin.manifest.label_codes))
+    found = list(labelled_cases(source, None, plugin.manifest.label_codes))
     assert [case.label for case in found] == ["a", "a"]

@@ -78,7 +78,8 @@ def _cases(args: argparse.Namespace, plugin: Plugin) -> Iterator[ReferenceCase]:
 
     if args.data is not None:
         return plugin.reference_cases(args.data)
-    return labelled_cases(open_source(args.dataset, plugin.manifest, read_row=plugin.row_reader), args.split)
+    source = open_source(args.dataset, plugin.manifest, read_row=plugin.row_reader)
+    return labelled_cases(source, args.split, plugin.manifest.label_codes)
 
 
 def _name(args: argparse.Namespace, plugin: Plugin) -> str:

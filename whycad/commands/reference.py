@@ -64,7 +64,7 @@ def _cases(args: argparse.Namespace, plugin: Plugin) -> Iterator[ReferenceCase]:
     if args.dataset is None:
         return plugin.reference_cases(args.data)
     source = open_source(args.dataset, plugin.manifest, read_row=plugin.row_reader)
-    return labelled_cases(source, args.split)
+    return labelled_cases(source, args.split, plugin.manifest.label_codes)
 
 
 def _source(args: argparse.Namespace, plugin: Plugin, found: Collected) -> ReferenceSource:

@@ -17,6 +17,7 @@ from dashboard.facts import TaskFacts
 from dashboard.settings import Settings
 from whycad.errors import JobError, ManifestError, PluginError
 from whycad.jobs import JobQueue, JobSettings
+from whycad.map_grades import method_sentences
 from whycad.performance import NOTHING, Performance, read_performance
 from whycad.phantom import PhantomCase
 from whycad.plugin import load_plugin
@@ -24,6 +25,7 @@ from whycad.reference_index import choose_stand_in, picture_path
 from whycad.registry import PluginEntry, Registry, discover
 from whycad.rendering import thumbnail
 from whycad.uncertainty.calibration import Calibration, read_calibration
+from whycad.wording import METHOD_NAMES
 
 
 @st.cache_resource(show_spinner=False)
@@ -184,7 +186,16 @@ def calibration(folder: Path) -> Calibration | None:
 def facts(entry: PluginEntry) -> TaskFacts:
     """Return a ready task with everything that is stored with it."""
     assert entry.manifest is not None, "only tasks with a manifest are ready"
-    return TaskFacts(entry.manifest, performance(entry.folder), calibration(entry.folder))
+    return TaskFacts(entry.manifest, performance(entry.folder), calibration(entry.folder), sentences(entry.folder))
+
+
+@st.cache_resource(show_spinner=False)
+def sentences(folder: Path) -> dict[str, str]:
+    """Return how each method fares over a plugin's calibration data; empty where nothing usable is stored."""
+    try:
+        return method_sentences(load_plugin(folder), METHOD_NAMES)
+    except ManifestError:
+        return {}
 
 
 @st.cache_resource(show_spinner=False)

@@ -25,20 +25,21 @@ from whycad.manifest import Manifest, Words
 from whycad.map_mass import MassInside, mass_inside
 from whycad.reference import Distribution, LabelDistribution, Reference, ReferenceSource
 from whycad.targets import target_of
-from whycad.types import AnalysisResult, Concept, Finding, Measurement, TaskKind
+from whycad.types import AnalysisResult, Concept, Finding, Measurement, Segmentation, TaskKind
 from whycad.wording import printable, ranked, shows_answer
 
 # Chosen, not fitted. A window of a fifth of the pooled cases, as much prior weight as ten cases.
 WINDOW = 0.2
 PRIOR_CASES = 10
-LEAST_STRENGTH = 0.12
+# A likelihood ratio of 1.5; where there are fewer than three such findings, 1.2 will do.
+STRONG, LEAST_STRENGTH, FEWEST = 0.2, 0.1, 3
 MOST_EACH_WAY = 5
 MOST_MAPS = 2
 FAILED_GRADE = "fails"
-# A map is in the outline, or elsewhere, by the share of its strongest places.
+# A map is in the outline, or elsewhere, by the share of its strongest places, and against an even map.
 MOSTLY_INSIDE, MOSTLY_OUTSIDE = 0.5, 0.3
 # Log likelihood ratio of the three strongest measurements that counts as speaking clearly.
-CLEAR = math.log(2.0)
+CLEAR = math.log(3.0)
 N_STRONGEST = 3
 
 
@@ -96,7 +97,8 @@ def _strongest(findings: list[Finding], *, speaks_for: bool) -> list[Finding]:
     """Return the strongest findings of one side, at most two of them from maps."""
     mine = sorted((f for f in findings if f.speaks_for is speaks_for), key=lambda finding: -finding.strength)
     maps = [f for f in mine if f.source == "map"][:MOST_MAPS]
-    return [f for f in mine if f.source != "map" or f in maps][:MOST_EACH_WAY]
+    chosen = [f for f in mine if f.source != "map" or f in maps][:MOST_EACH_WAY]
+    return [f for number, f in enumerate(chosen) if f.strength >= STRONG or number < FEWEST]
 
 
 def pair_of(result: AnalysisResult, manifest: Manifest, reference: Reference) -> Pair | None:
@@ -147,9 +149,10 @@ def _weighed(result: AnalysisResult, manifest: Manifest, pair: Pair | None, refe
         return []
     silent = set(manifest.argument.silent)
     names = {item.name for item in result.segmentations}
+    seat = next((item.name for item in _seat(result, manifest)), "")
     candidates = [
         *(_of_measurement(m, reference, names, manifest) for m in result.measurements if m.key not in silent),
-        *(_of_concept(c, reference, manifest) for c in result.concepts if c.name not in silent),
+        *(_of_concept(c, reference, manifest, seat) for c in result.concepts if c.name not in silent),
     ]
     return [weighed for item in candidates if item and (weighed := _weigh(item, pair, manifest)) is not None]
 
@@ -174,13 +177,14 @@ def _of_measurement(item: Measurement, reference: Reference, names: set[str], ma
     return _Candidate(text, item.reference_value, known, item.key, "measurement", outline)
 
 
-def _of_concept(item: Concept, reference: Reference, manifest: Manifest) -> _Candidate | None:
+def _of_concept(item: Concept, reference: Reference, manifest: Manifest, outline: str) -> _Candidate | None:
     known = reference.concepts.get(item.name)
     if known is None:
         return None
     name = words_of(item.name, manifest).name or printable(item.name.replace("_", " "), 60).capitalize()
-    text = f"{name} rated {item.expected:.1f} of {len(item.levels)} by the model"
-    return _Candidate(text, item.expected, known, item.name, "concept")
+    level = printable(item.levels[max(range(len(item.levels)), key=lambda i: item.probabilities[i])], 60)
+    text = f"{name} rated {item.expected:.1f} of {len(item.levels)} by the model (most likely “{level}”)"
+    return _Candidate(text, item.expected, known, item.name, "concept", outline)
 
 
 def _weigh(item: _Candidate, pair: Pair, manifest: Manifest) -> _Weighed | None:
@@ -219,14 +223,15 @@ class _Looked:
 
     @property
     def outside(self) -> bool:
-        return self.mass.peak_share <= MOSTLY_OUTSIDE
+        # A coarse map spills over a small outline: it is elsewhere only where an even map would have more inside.
+        return self.mass.peak_share <= MOSTLY_OUTSIDE and self.mass.share < min(self.mass.area_share, MOSTLY_INSIDE)
 
     @property
     def finding(self) -> Finding:
         """How far the share inside is from what a map without a preference has."""
         return Finding(
             sentence=map_sentence(self.method, self.outline, self.mass),
-            speaks_for=self.inside,
+            speaks_for=self.mass.share > self.mass.area_share,
             strength=min(1.0, abs(self.mass.share - self.mass.area_share)),
             source="map",
             key=self.method,
@@ -234,10 +239,15 @@ class _Looked:
         )
 
 
+def _seat(result: AnalysisResult, manifest: Manifest) -> list[Segmentation]:
+    """Return the outlines in which what is looked for has its seat."""
+    wanted = manifest.argument.outlines or tuple(item.name for item in result.segmentations[:1])
+    return [item for item in result.segmentations if item.name in wanted]
+
+
 def _maps(result: AnalysisResult, manifest: Manifest) -> list[_Looked]:
     """Hold the maps of the leading label against the outlines; failed maps say nothing."""
-    wanted = manifest.argument.outlines or tuple(item.name for item in result.segmentations[:1])
-    chosen = [item for item in result.segmentations if item.name in wanted]
+    chosen = _seat(result, manifest)
     if not chosen:
         return []
     outline = np.logical_or.reduce([item.mask for item in chosen])

@@ -10,6 +10,7 @@ from whycad.map_mass import MassInside
 from whycad.wording import method_name, percent, printable
 
 FAR = 0.75
+WORTH_PLACING = 0.2
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,11 @@ def finding_sentence(subject: Subject, leading: Place, other: Place, *, speaks_f
 def map_sentence(method: str, outline: str, mass: MassInside) -> str:
     """Say how much of a map lies in an outline: ``68 % of the Grad-CAM map lies in the lesion, ...``."""
     name = printable(outline, 80)
+    area = f"which takes {percent(mass.area_share)} of what the model saw"
     text = f"{percent(mass.share)} of the {method_name(method)} map lies in the {name}"
-    if mass.place and mass.share >= 0.2:
-        return f"{text}, most of that {mass.place}."
-    return f"{text}, which takes {percent(mass.area_share)} of what the model saw."
+    if mass.place and mass.share >= WORTH_PLACING:
+        return f"{text} ({area}), most of that {mass.place}."
+    return f"{text}, {area}."
 
 
 def conflict_outside(methods: Iterable[str], outline: str, leading: str) -> str:

@@ -136,7 +136,7 @@ def evidence(study: Study, inputs: ModelInput, outputs: Mapping[str, NDArray[np.
             key="fluid",
             outline="fluid",
         ),
-        _fluid_area(mask, study),
+        _fluid_area(mask, study, inputs),
         *_lengths(measure_rows(borders), scale),
         Measurement(
             "Unusual places, share of the scan",
@@ -175,15 +175,13 @@ def _lengths(rows: Rows, scale: Scale) -> tuple[Measurement, ...]:
     )
 
 
-def _fluid_area(mask: NDArray[np.bool_], study: Study) -> Measurement:
-    """Return the area drawn as fluid, in mm2 where the spacing is known; it has no place in the reference."""
-    known = study.spacing_mm is not None
-    area = float(mask.sum()) * (float(np.prod(study.spacing_mm[-2:])) if study.spacing_mm is not None else 1.0)
+def _fluid_area(mask: NDArray[np.bool_], study: Study, inputs: ModelInput) -> Measurement:
+    """Return the area drawn as fluid, in mm2 where the spacing is known; the reference counts cells of the grid."""
+    pixel, unit = 1.0, "px"
+    if study.spacing_mm is not None:
+        pixel, unit = float(np.prod(study.spacing_mm[-2:])), "mm2"
+    cell = abs(float(np.linalg.det(inputs.geometry.to_source[:2, :2]))) * pixel
+    method = "area drawn by the model, in the retina and below it"
     return Measurement(
-        "Fluid, area",
-        area,
-        "mm2" if known else "px",
-        method="area drawn by the model",
-        key="fluid_area",
-        outline="fluid",
+        "Fluid, area", float(mask.sum()) * pixel, unit, method=method, key="fluid_area", outline="fluid", scale=cell
     )

@@ -54,10 +54,10 @@ EXTRA = TinyPlugin(model=EVIDENCE_MODEL, files={"extras.py": EXTRAS}, code=CODE)
 SLICE_CODE = replace(SLICES, files={"extras.py": EXTRAS}, code='gate = "extras:gate"\n')
 SPECS = {"tiny": EXTRA, "slices": SLICE_CODE, "patches": PATCHES, "surveyed": SURVEYED}
 SKIPPED = {
-    "tiny": {"survey", "slices", "single_image", "phantom"},
-    "slices": {"survey", "evidence", "row_reader", "strange", "single_image", "phantom"},
-    "patches": {"gate", "survey", "evidence", "row_reader", "strange", "slices", "phantom"},
-    "surveyed": {"evidence", "row_reader", "strange", "single_image", "phantom"},
+    "tiny": {"reference", "survey", "slices", "single_image", "phantom"},
+    "slices": {"reference", "survey", "evidence", "row_reader", "strange", "single_image", "phantom"},
+    "patches": {"reference", "gate", "survey", "evidence", "row_reader", "strange", "slices", "phantom"},
+    "surveyed": {"reference", "evidence", "row_reader", "strange", "single_image", "phantom"},
 }
 
 
@@ -279,3 +279,26 @@ def test_a_gate_that_refuses_the_probes_still_lets_the_whole_way_be_checked(tmp_
     edit(plugin.folder / "extras.py", "study.pixels.max() < 0.7", "False")
     outcomes = {o.check: o.state for o in run_checks(load_plugin(plugin.folder), ["gate", "analysis", "evidence"])}
     assert set(outcomes.values()) == {"passed"}
+
+
+REFERENCE = (
+    '{{"source": {{"dataset": "x", "selection": "", "n": 3, "weights_sha256": "{sha}"}}, "measurements": {more}}}'
+)
+UNKNOWN = '{"size": {"name": "Size", "labels": {"z": {"n": 3}}}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "cannot be read"),
+        (REFERENCE.format(sha="1" * 64, more="{}"), "other weights"),
+        (REFERENCE.format(sha="OWN", more=UNKNOWN), "unknown label 'z'"),
+        (REFERENCE.format(sha="OWN", more="{}"), ""),
+    ],
+)
+def test_reference_distributions_must_fit(tmp_path: Path, text: str, says: str) -> None:
+    plugin = write_plugin(tmp_path, TinyPlugin(more='[reference]\nfile = "reference.json"\n'))
+    (plugin.folder / "reference.json").write_text(text.replace("OWN", plugin.weights_sha256), encoding="utf-8")
+    outcome = run_check(plugin, "reference")
+    assert outcome.state == ("failed" if says else "passed")
+    assert says in outcome.reason

@@ -103,7 +103,7 @@ def test_ratings_speak_too(manifest):
     rated = Concept("margin", "?", ("x", "y", "z"), (0.0, 0.0, 1.0))
     (found,) = line_of_argument(replace(result(manifest), concepts=(rated,)), manifest, KNOWN)
     assert found.source == "concept"
-    assert found.sentence.startswith("Margin rated 3.0 of 3 by the model, above")
+    assert found.sentence.startswith("Margin rated 3.0 of 3 by the model (most likely “z”), above")
 
 
 def test_at_most_five_each_way_strongest_first(manifest):
@@ -120,6 +120,22 @@ def test_a_map_in_the_outline_speaks_for_the_label(manifest):
     assert found.sentence == "94 % of the Grad-CAM map lies in the blob, which takes 14 % of what the model saw."
     assert found.speaks_for
     assert (found.source, found.key, found.outline) == ("map", "gradcam", "blob")
+
+
+def test_a_coarse_map_that_spills_over_a_small_outline_is_not_elsewhere(manifest):
+    spilled = np.zeros(MASK.shape, np.float32)
+    spilled[4:36, 14:46] = 1
+    spilled[28:40, 40:52] = 2
+    found = line_of_argument(result(manifest, 3.0, (attribution(spilled),)), manifest, KNOWN)
+    assert all(item.source != "conflict" for item in found)
+
+
+def test_a_map_that_avoids_the_outline_speaks_against(manifest):
+    full = replace(result(manifest, maps=(attribution(OUTSIDE),)), segmentations=(Segmentation("blob", ~MASK, "x"),))
+    assert line_of_argument(full, manifest, None)[0].speaks_for
+    against = attribution(np.where(MASK, 1, 0.01).astype(np.float32))
+    (found,) = line_of_argument(replace(full, attributions=(against,)), manifest, None)
+    assert not found.speaks_for
 
 
 @pytest.mark.parametrize("other", [attribution(INSIDE, target="a"), attribution(INSIDE, grade="fails")])

@@ -56,7 +56,10 @@ def test_a_share_is_never_a_bare_0_or_100(value, text):
 
 def test_a_map_sentence_says_how_much_and_where():
     mass = MassInside(0.68, 0.9, 0.2, "at its upper edge")
-    expected = "68 % of the Grad-CAM map lies in the lesion, most of that at its upper edge."
+    expected = (
+        "68 % of the Grad-CAM map lies in the lesion (which takes 20 % of what the model saw), most of that at its "
+        "upper edge."
+    )
     assert map_sentence("gradcam", "lesion", mass) == expected
     spread = MassInside(0.12, 0.0, 0.2, "")
     assert map_sentence("ig", "lesion", spread).endswith("lies in the lesion, which takes 20 % of what the model saw.")

@@ -8,6 +8,7 @@ import pytest
 from whycad.errors import GeometryError, JobCancelledError, ManifestError, PluginError
 from whycad.explain import METHODS, fitting_methods
 from whycad.pipeline import Hooks, analyse, predict_batch
+from whycad.reference import Distribution, Reference, ReferenceSource, distribution_of
 from whycad.result_io import load_result, results_equal, save_result
 from whycad.testing.plugins import TinyPlugin, make_study, write_plugin
 from whycad.types import AnalysisRequest, DecisionKind, Prediction, Region
@@ -261,3 +262,41 @@ def test_a_simulated_image_shows_its_refusal_under_a_banner(gated):
 def test_a_region_off_the_image_is_an_error(plugin, ensemble, region):
     with pytest.raises(GeometryError, match="region"):
         analyse(make_study(), plugin, AnalysisRequest(region=region), ensemble=ensemble)
+
+
+ARGUED = """
+import numpy as np
+from whycad.types import Evidence, Measurement, Segmentation
+
+def evidence(study, inputs, outputs):
+    mask = np.zeros(study.spatial_shape, bool)
+    mask[:24] = True
+    return Evidence(
+        (Measurement("Size", 0.99, "mm", key="size", outline="half"),), segmentations=(Segmentation("half", mask, "x"),)
+    )
+"""
+
+
+def test_findings_come_with_the_evidence_and_are_renewed_with_every_map(tmp_path):
+    spec = TinyPlugin(
+        files={"evidence.py": ARGUED},
+        code='evidence = "evidence:evidence"\n',
+        more='[reference]\nfile = "reference.json"\n',
+    )
+    plugin = write_plugin(tmp_path, spec)
+    predicted = analyse(make_study(), plugin, AnalysisRequest()).prediction.predicted
+    low, high = np.linspace(0, 0.9, 60), np.linspace(0.5, 1, 60)
+    labels = {code: distribution_of(high if code == predicted else low) for code in "abc"}
+    source = ReferenceSource(dataset="made", selection="", n=180, weights_sha256=plugin.weights_sha256)
+    known = Reference(source=source, measurements={"size": Distribution(name="Size", labels=labels)})
+    plugin.reference_path().write_text(known.model_dump_json())
+    seen = []
+    request = AnalysisRequest(explain=("gradcam", "ig"))
+    result = analyse(make_study(), plugin, request, hooks=Hooks(partial=seen.append))
+    assert [f.source for f in seen[0].findings] == ["measurement"]
+    assert "above more than 99 %" in seen[0].findings[0].sentence
+    assert all(f.key in ("size", "gradcam", "ig") for f in result.findings)
+    assert len({len(part.attributions) for part in seen}) == 3
+    assert set(result.measurements[0].percentiles) == set("abc")
+    save_result(result, tmp_path / "case")
+    assert results_equal(load_result(tmp_path / "case"), result)

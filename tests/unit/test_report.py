@@ -25,7 +25,7 @@ from whycad.testing.examples import (
     example_study,
 )
 from whycad.testing.volume_plugins import make_volume
-from whycad.types import Attribution, Concept, Decision, DecisionKind, Measurement, Segmentation, TaskKind
+from whycad.types import Attribution, Concept, Decision, DecisionKind, Finding, Measurement, Segmentation, TaskKind
 from whycad.wording import GATE_BYPASSED
 
 HOSTILE = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
@@ -171,6 +171,28 @@ def test_what_was_seen_is_written_and_drawn(content: ReportContent) -> None:
     assert changed.min(axis=0).tolist() == [32, 42]
     assert changed.max(axis=0).tolist() == [63, 84]
     assert "nodule in orange" in (page.named("img")[1]["alt"] or "")
+
+
+def test_the_line_of_argument_and_places_are_written(content: ReportContent) -> None:
+    evidence = example_evidence(content.study.spatial_shape)
+    result = example_result(content.study, content.manifest, ExampleOptions(leading=4, evidence=evidence, methods=()))
+    measured = replace(evidence.measurements[0], percentiles={"mel": 41.0, "nv": 93.0})
+    rated = replace(evidence.concepts[0], percentiles={"nv": 12.0}, readers={"nv": (1.0, 2.0)})
+    findings = (
+        Finding("Map and measurements disagree: so it is.", False, 1.0, "conflict"),
+        Finding("Size 12 mm, above 93 % of nevi.", True, 0.7, "measurement"),
+        Finding(f"Against {HOSTILE}.", False, 0.4, "map"),
+    )
+    result = replace(result, measurements=(measured,), concepts=(rated,), findings=findings)
+    page = Elements(html_report(replace(content, result=result)))
+    text = " ".join(page.text.split())
+    assert "For Melanoma Size 12 mm, above 93 % of nevi." in text
+    assert text.index("Map and measurements disagree") < text.index("For Melanoma") < text.index("Against Melanoma")
+    assert "above 41 % of melanomas, 93 % of nevi" in text
+    assert "radiologists rated Melanocytic nevus 1.0 to 2.0 (central 90 %)" in text
+    assert not page.named("script")
+    refused = replace(result, prediction=replace(result.prediction, decision=Decision(DecisionKind.REJECT, ("x",))))
+    assert "Line of argument" not in html_report(replace(content, result=refused))
 
 
 def test_hostile_evidence_is_escaped(content: ReportContent) -> None:

@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 
 from whycad.datasets.pack import Pack
-from whycad.errors import DatasetError, GeometryError, PluginError, PredictionError, WhyCadError
+from whycad.errors import DatasetError, GeometryError, ManifestError, PluginError, PredictionError, WhyCadError
 from whycad.inference import Ensemble
 from whycad.pipeline import analyse, predict_batch
 from whycad.plugin import Plugin
 from whycad.reading import mean_outputs
+from whycad.reference import fits, read_reference
 from whycad.scoring import check_region
 from whycad.testing.checks import BATCH_TOLERANCE, UNSAFE_TEXT, NotApplicable, loaded_ensemble
 from whycad.testing.probes import probe_shapes, region_for, textured_study
@@ -104,6 +105,26 @@ def check_evidence(plugin: Plugin) -> None:
     if not _same(first, second):
         raise PluginError(f"{plugin.label}: evidence differs for the same image")
     _check_names(plugin, first)
+
+
+def check_reference(plugin: Plugin) -> None:
+    """Check that the reference distributions are there, of these weights, and of labels that the task has.
+
+    Raises
+    ------
+    ManifestError
+    """
+    path = plugin.reference_path()
+    if path is None:
+        raise NotApplicable("plugin.toml names no reference")
+    reference = read_reference(path)
+    remedy = f"make them with `whycad reference --task {plugin.id}`"
+    if not fits(reference, plugin):
+        raise ManifestError(f"{plugin.label}: the reference distributions were made with other weights", remedy=remedy)
+    known = (*reference.measurements.values(), *reference.concepts.values())
+    unknown = sorted({code for item in known for code in item.labels} - set(plugin.manifest.label_codes))
+    if unknown:
+        raise ManifestError(f"{plugin.label}: the reference distributions have an unknown label {unknown[0]!r}")
 
 
 def check_row_reader(plugin: Plugin) -> None:

@@ -40,6 +40,7 @@ from whycad.testing.checks import (
 from whycad.testing.checks_more import (
     check_evidence,
     check_gate,
+    check_reference,
     check_row_reader,
     check_single_image,
     check_slices,
@@ -65,6 +66,7 @@ __all__ = [
     "check_manifest",
     "check_phantom",
     "check_preprocess",
+    "check_reference",
     "check_row_reader",
     "check_single_image",
     "check_slices",
@@ -117,6 +119,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             check_gate,
             check_survey,
             check_evidence,
+            check_reference,
             check_row_reader,
             check_strange,
             check_analysis,

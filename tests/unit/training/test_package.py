@@ -64,3 +64,10 @@ def test_install_replaces_the_files(repo: Path, states, tmp_path):
     (target / "plugin.toml").write_text("old")
     install_plugin(staged, target)
     assert load_manifest(target).weights.files
+
+
+def test_the_evidence_model_goes_along_as_it_is(repo: Path, states, tmp_path):
+    folder = repo / "plugins" / "skin_lesion"
+    extra = load_manifest(folder).evidence_model
+    staged = stage_plugin(folder, states, tmp_path / "staged")
+    assert (staged / extra.path).read_bytes() == (folder / extra.path).read_bytes()

@@ -189,7 +189,7 @@ def burned_in_text(pixels: FloatArray) -> list[FoundArtefact]:
 def _may_be_letter(box: tuple[slice, ...], height: int) -> bool:
     tall, wide = (part.stop - part.start for part in box)
     least = max(LEAST_LETTER_PX, LETTER_HEIGHTS[0] * height)
-    return least <= tall <= LETTER_HEIGHTS[1] * height and wide <= 1.6 * tall
+    return bool(least <= tall <= LETTER_HEIGHTS[1] * height and wide <= 1.6 * tall)
 
 
 def _rows_of_letters(letters: list[tuple[slice, ...]]) -> list[list[tuple[slice, ...]]]:
@@ -207,7 +207,7 @@ def _rows_of_letters(letters: list[tuple[slice, ...]]) -> list[list[tuple[slice,
 
 def _continues(last: tuple[slice, ...], box: tuple[slice, ...]) -> bool:
     tall, other = (item[0].stop - item[0].start for item in (last, box))
-    level = abs((last[0].stop - box[0].stop)) <= 0.25 * max(tall, other) + 1
+    level = abs(last[0].stop - box[0].stop) <= 0.25 * max(tall, other) + 1
     alike = max(tall, other) <= 1.5 * min(tall, other) + 1
     gap = box[1].start - last[1].stop
-    return level and alike and -1 <= gap <= 1.5 * max(tall, other)
+    return bool(level and alike and -1 <= gap <= 1.5 * max(tall, other))

@@ -3,7 +3,8 @@
 The change is low in frequency (one value per cell of a coarse grid, interpolated) and small in
 its root mean square. It follows the gradient of the ensemble's lead, is laid on the picture itself
 and grows until the answer for the changed picture, through preprocessing, members and gate, moves;
-then it is shortened as far as the answer still does. It says what the model would need to see; whether such a change occurs in a patient is another question.
+then it is shortened as far as the answer still does. It says what the model would need to see;
+whether such a change occurs in a patient is another question.
 
 References
 ----------
@@ -196,10 +197,11 @@ def _title(scene: Scene, after: Prediction, figures: Figures, found: bool) -> st
         return f"No smooth change within the bound of {100 * LARGEST_RMS:.0f} % of the range {aim}."
     size = f"A smooth change of {100 * figures.rms:.2g} % of the range on average"
     label = before.predicted
-    numbers = f"{percent(before.probability(label))} to {percent(after.probability(label))}"
+    name = scene.name(label)
+    numbers = f"{name} {percent(before.probability(label))} to {percent(after.probability(label))}"
     if after.predicted != label:
-        return f"{size} turns {scene.name(label)} into {scene.name(after.predicted)} ({scene.name(label)} {numbers})."
-    return f"{size} moves the set from {_names(scene, before)} to {_names(scene, after)} ({scene.name(label)} {numbers})."
+        return f"{size} turns {name} into {scene.name(after.predicted)} ({numbers})."
+    return f"{size} moves the set from {_names(scene, before)} to {_names(scene, after)} ({numbers})."
 
 
 def _names(scene: Scene, prediction: Prediction) -> str:

@@ -148,9 +148,7 @@ class Scene:
         return (SLICE_REMARK,) if self.by_slice else ()
 
 
-def open_scene(
-    study: Study, ensemble: Ensemble, request: AnalysisRequest, what: WhatIfRequest, hooks: Hooks
-) -> Scene:
+def open_scene(study: Study, ensemble: Ensemble, request: AnalysisRequest, what: WhatIfRequest, hooks: Hooks) -> Scene:
     """Prepare a case to be changed, and score it as it is.
 
     Raises

@@ -45,6 +45,7 @@ EVEN = 0.012
 # Text is strokes as bright as the brightest, in letters of these heights, standing in a row.
 TEXT_LEVEL = 0.9
 TEXT_CONTRAST = 0.35
+FAINT = 0.2
 LETTER_HEIGHTS = (0.012, 0.09)
 FEWEST_LETTERS = 4
 LEAST_LETTER_PX = 5
@@ -178,12 +179,23 @@ def burned_in_text(pixels: FloatArray) -> list[FoundArtefact]:
     n = 0
     for row in _rows_of_letters(letters):
         n += len(row)
-        for box in row:
-            mask[box] |= labels[box] > 0
+        strip = _strip(row)
+        mask[strip] |= raised[strip] > FAINT
     if not n:
         return []
     mask = np.asarray(ndimage.binary_dilation(mask, iterations=2))
     return [FoundArtefact("burned_in_text", mask, min(1.0, n / (2 * FEWEST_LETTERS)))]
+
+
+def _strip(row: list[tuple[slice, ...]]) -> tuple[slice, slice]:
+    """Return the box about a row of letters, half a letter wider on every side."""
+    rows, columns = [box[0] for box in row], [box[1] for box in row]
+    spare = max(part.stop - part.start for part in rows) // 2 + 1
+
+    def about(parts: list[slice]) -> slice:
+        return slice(max(0, min(part.start for part in parts) - spare), max(part.stop for part in parts) + spare)
+
+    return about(rows), about(columns)
 
 
 def _may_be_letter(box: tuple[slice, ...], height: int) -> bool:

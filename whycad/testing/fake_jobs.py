@@ -11,8 +11,10 @@ from whycad.errors import JobError, WhyCadError
 from whycad.jobs import JobStatus
 from whycad.manifest import Manifest
 from whycad.phantom import PhantomCase
+from whycad.testing.example_what_ifs import example_what_ifs
 from whycad.testing.examples import ExampleOptions, example_result, example_study
 from whycad.types import AnalysisRequest, AnalysisResult, Progress, Study
+from whycad.whatif.request import WhatIfRequest
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Submitted:
     study: Study
     request: AnalysisRequest
     owner: str
+    what: WhatIfRequest | None = None
 
 
 @dataclass
@@ -59,6 +62,13 @@ class FakeQueue:
         self.submitted.append(Submitted(plugin_id, study, request, owner))
         return f"job-{len(self.submitted) - 1}"
 
+    def submit_what_if(
+        self, study: Study, plugin_id: str, request: AnalysisRequest, what: WhatIfRequest, owner: str
+    ) -> str:
+        """Keep the request."""
+        self.submitted.append(Submitted(plugin_id, study, request, owner, what))
+        return f"job-{len(self.submitted) - 1}"
+
     def submit_samples(self, plugin_id: str, owner: str) -> str:
         """Return a job that is done."""
         return f"samples-{plugin_id}"
@@ -81,6 +91,8 @@ class FakeQueue:
             return JobStatus("running", Progress("predict", 0.4, "Running the members"))
         if self.error is not None:
             return JobStatus("failed", done, error=self.error)
+        if asked.what is not None:
+            return JobStatus("done", done, what_if=example_what_ifs(self._result(asked), asked.study, asked.what))
         return JobStatus("done", done, result=self._result(asked))
 
     def forget(self, job_id: str, owner: str) -> None:

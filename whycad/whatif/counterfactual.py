@@ -39,6 +39,8 @@ GROWTH = 1.12
 MOMENTUM = 0.7
 SHORTENINGS = 5
 VISIBLE = 0.25
+SEEN = 0.03
+INVISIBLE = "The change is too faint to see, so it tells how close the answer is, not what the picture lacks."
 NOT_CLINICAL = "It shows what the model would answer otherwise to, not what could happen in a patient."
 IMPLAUSIBLE = "The changed picture is unlike the calibration images, so this is no plausible counterfactual."
 
@@ -165,7 +167,11 @@ def _result(scene: Scene, pixels: FloatArray, scored: Scored, figures: Figures) 
     change = np.abs(pixels - scene.study.pixels)
     change = change.max(axis=-1) if scene.study.is_colour else change
     mask = change > VISIBLE * max(float(change.max()), 1e-12)
-    remarks = [*scene.remarks, NOT_CLINICAL, *([IMPLAUSIBLE] if found and not scored.accepted else [])]
+    low, high = scene.setting.ensemble.plugin.manifest.input.value_range
+    peak = float(change.max()) / (high - low)
+    remarks = [*scene.remarks, NOT_CLINICAL]
+    remarks += [IMPLAUSIBLE] if found and not scored.accepted else []
+    remarks += [INVISIBLE] if found and peak < SEEN else []
     return WhatIf(
         kind=WhatIfKind.COUNTERFACTUAL,
         title=_title(scene, after, figures, found),
@@ -180,7 +186,7 @@ def _result(scene: Scene, pixels: FloatArray, scored: Scored, figures: Figures) 
             "found": found,
             "goal": figures.goal,
             "rms": figures.rms,
-            "peak": float(change.max()),
+            "peak": peak,
             "steps": figures.steps,
             "cell": CELL,
             "largest_rms": LARGEST_RMS,

@@ -18,7 +18,7 @@ from whycad.errors import PredictionError
 from whycad.types import FloatArray, Prediction, SimilarCase
 from whycad.uncertainty.ood import unit_length
 
-SAME_IMAGE = 0.005
+SAME_IMAGE = 0.001
 """Cosine distance below which two images are taken for the same one, or for copies of it."""
 NOTICEABLE = 0.05
 N_LEADING, N_RUNNER_UP = 2, 2

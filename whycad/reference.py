@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from whycad.errors import ManifestError
-from whycad.types import Concept, Evidence, Measurement, Region, Study
+from whycad.types import Concept, Evidence, Measurement
 
 if TYPE_CHECKING:
     from whycad.manifest import Manifest

@@ -22,12 +22,11 @@ from whycad.reference import (
     ReferenceSource,
     distribution_of,
 )
-from whycad.scoring import input_problems
 from whycad.reference_cases import ReferenceCase
+from whycad.scoring import input_problems
 from whycad.types import Evidence, ModelInput
 
 if TYPE_CHECKING:
-    from whycad.datasets.source import StudySource
     from whycad.inference import Ensemble
 
 AT_ONCE = 16

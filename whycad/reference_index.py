@@ -25,6 +25,7 @@ from whycad.neighbours import Reference, nearest_distances, project, side_by_sid
 from whycad.phantom import PhantomCase
 from whycad.reference_cases import ReferenceCase
 from whycad.types import FloatArray, Study
+from whycad.uncertainty.ood import unit_length
 
 if TYPE_CHECKING:
     from whycad.inference import Ensemble
@@ -230,13 +231,10 @@ def _reference(arrays: dict[str, NDArray[np.generic]], about: dict[str, object],
     label_of, groups = (np.asarray(arrays[name], np.int64) for name in ("label_of", "groups"))
     labels = tuple(str(code) for code in about["labels"])  # type: ignore[attr-defined]  # a TypeError is caught
     n, p = vectors.shape
-    if (
-        label_of.shape != (n,)
-        or groups.shape != (n,)
-        or basis.shape != (len(mean), p)
-        or not np.isfinite(vectors).all()
-    ):
+    fits = label_of.shape == groups.shape == (n,) and basis.shape == (len(mean), p)
+    if not fits or not np.isfinite(vectors).all():
         raise ValueError("arrays do not fit each other")
+    vectors = np.asarray(unit_length(vectors.astype(np.float64)), np.float32)  # half precision has rounded their length
     if n and not 0 <= label_of.min() <= label_of.max() < len(labels):
         raise ValueError("a label is not one of the task's")
     return Reference(

@@ -47,6 +47,7 @@ from whycad.testing.checks_more import (
     check_strange,
     check_survey,
 )
+from whycad.testing.checks_what_if import check_artefacts, check_similar
 
 __all__ = [
     "CHECKS",
@@ -54,6 +55,7 @@ __all__ = [
     "NotApplicable",
     "assert_contract",
     "check_analysis",
+    "check_artefacts",
     "check_build",
     "check_calibration",
     "check_card",
@@ -68,6 +70,7 @@ __all__ = [
     "check_preprocess",
     "check_reference",
     "check_row_reader",
+    "check_similar",
     "check_single_image",
     "check_slices",
     "check_strange",
@@ -125,6 +128,8 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             check_analysis,
             check_slices,
             check_single_image,
+            check_artefacts,
+            check_similar,
         )
     }
 )

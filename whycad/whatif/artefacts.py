@@ -45,6 +45,7 @@ EVEN = 0.012
 # Text is strokes as bright as the brightest, in letters of these heights, standing in a row.
 TEXT_LEVEL = 0.9
 TEXT_CONTRAST = 0.35
+FAINT = 0.2
 LETTER_HEIGHTS = (0.012, 0.09)
 FEWEST_LETTERS = 4
 LEAST_LETTER_PX = 5
@@ -178,18 +179,29 @@ def burned_in_text(pixels: FloatArray) -> list[FoundArtefact]:
     n = 0
     for row in _rows_of_letters(letters):
         n += len(row)
-        for box in row:
-            mask[box] |= labels[box] > 0
+        strip = _strip(row)
+        mask[strip] |= raised[strip] > FAINT
     if not n:
         return []
     mask = np.asarray(ndimage.binary_dilation(mask, iterations=2))
     return [FoundArtefact("burned_in_text", mask, min(1.0, n / (2 * FEWEST_LETTERS)))]
 
 
+def _strip(row: list[tuple[slice, ...]]) -> tuple[slice, slice]:
+    """Return the box about a row of letters, half a letter wider on every side."""
+    rows, columns = [box[0] for box in row], [box[1] for box in row]
+    spare = max(part.stop - part.start for part in rows) // 2 + 1
+
+    def about(parts: list[slice]) -> slice:
+        return slice(max(0, min(part.start for part in parts) - spare), max(part.stop for part in parts) + spare)
+
+    return about(rows), about(columns)
+
+
 def _may_be_letter(box: tuple[slice, ...], height: int) -> bool:
     tall, wide = (part.stop - part.start for part in box)
     least = max(LEAST_LETTER_PX, LETTER_HEIGHTS[0] * height)
-    return least <= tall <= LETTER_HEIGHTS[1] * height and wide <= 1.6 * tall
+    return bool(least <= tall <= LETTER_HEIGHTS[1] * height and wide <= 1.6 * tall)
 
 
 def _rows_of_letters(letters: list[tuple[slice, ...]]) -> list[list[tuple[slice, ...]]]:
@@ -207,7 +219,7 @@ def _rows_of_letters(letters: list[tuple[slice, ...]]) -> list[list[tuple[slice,
 
 def _continues(last: tuple[slice, ...], box: tuple[slice, ...]) -> bool:
     tall, other = (item[0].stop - item[0].start for item in (last, box))
-    level = abs((last[0].stop - box[0].stop)) <= 0.25 * max(tall, other) + 1
+    level = abs(last[0].stop - box[0].stop) <= 0.25 * max(tall, other) + 1
     alike = max(tall, other) <= 1.5 * min(tall, other) + 1
     gap = box[1].start - last[1].stop
-    return level and alike and -1 <= gap <= 1.5 * max(tall, other)
+    return bool(level and alike and -1 <= gap <= 1.5 * max(tall, other))

@@ -3,7 +3,8 @@
 The change is low in frequency (one value per cell of a coarse grid, interpolated) and small in
 its root mean square. It follows the gradient of the ensemble's lead, is laid on the picture itself
 and grows until the answer for the changed picture, through preprocessing, members and gate, moves;
-then it is shortened as far as the answer still does. It says what the model would need to see; whether such a change occurs in a patient is another question.
+then it is shortened as far as the answer still does. It says what the model would need to see;
+whether such a change occurs in a patient is another question.
 
 References
 ----------
@@ -38,6 +39,8 @@ GROWTH = 1.12
 MOMENTUM = 0.7
 SHORTENINGS = 5
 VISIBLE = 0.25
+SEEN = 0.03
+INVISIBLE = "The change is too faint to see, so it tells how close the answer is, not what the picture lacks."
 NOT_CLINICAL = "It shows what the model would answer otherwise to, not what could happen in a patient."
 IMPLAUSIBLE = "The changed picture is unlike the calibration images, so this is no plausible counterfactual."
 
@@ -164,7 +167,11 @@ def _result(scene: Scene, pixels: FloatArray, scored: Scored, figures: Figures) 
     change = np.abs(pixels - scene.study.pixels)
     change = change.max(axis=-1) if scene.study.is_colour else change
     mask = change > VISIBLE * max(float(change.max()), 1e-12)
-    remarks = [*scene.remarks, NOT_CLINICAL, *([IMPLAUSIBLE] if found and not scored.accepted else [])]
+    low, high = scene.setting.ensemble.plugin.manifest.input.value_range
+    peak = float(change.max()) / (high - low)
+    remarks = [*scene.remarks, NOT_CLINICAL]
+    remarks += [IMPLAUSIBLE] if found and not scored.accepted else []
+    remarks += [INVISIBLE] if found and peak < SEEN else []
     return WhatIf(
         kind=WhatIfKind.COUNTERFACTUAL,
         title=_title(scene, after, figures, found),
@@ -179,7 +186,7 @@ def _result(scene: Scene, pixels: FloatArray, scored: Scored, figures: Figures) 
             "found": found,
             "goal": figures.goal,
             "rms": figures.rms,
-            "peak": float(change.max()),
+            "peak": peak,
             "steps": figures.steps,
             "cell": CELL,
             "largest_rms": LARGEST_RMS,
@@ -196,12 +203,11 @@ def _title(scene: Scene, after: Prediction, figures: Figures, found: bool) -> st
         return f"No smooth change within the bound of {100 * LARGEST_RMS:.0f} % of the range {aim}."
     size = f"A smooth change of {100 * figures.rms:.2g} % of the range on average"
     label = before.predicted
-    numbers = f"{percent(before.probability(label))} to {percent(after.probability(label))}"
+    name = scene.name(label)
+    numbers = f"{name} {percent(before.probability(label))} to {percent(after.probability(label))}"
     if after.predicted != label:
-        return f"{size} turns {scene.name(label)} into {scene.name(after.predicted)} ({scene.name(label)} {numbers})."
-    return (
-        f"{size} moves the set from {_names(scene, before)} to {_names(scene, after)} ({scene.name(label)} {numbers})."
-    )
+        return f"{size} turns {name} into {scene.name(after.predicted)} ({numbers})."
+    return f"{size} moves the set from {_names(scene, before)} to {_names(scene, after)} ({numbers})."
 
 
 def _names(scene: Scene, prediction: Prediction) -> str:

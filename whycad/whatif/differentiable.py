@@ -1,8 +1,9 @@
 """An ensemble as one differentiable score: how far the predicted label is ahead of the next.
 
 Gradients go through own copies of the members, over the views that are served, up to the
-calibration's last smooth step. Steps that gradients cannot pass (isotonic maps) are left out of
-the score alone: whether an answer has moved is always asked of the served ensemble.
+calibration's matrix and offset. Its isotonic maps, which gradients cannot pass, and its floor, which
+flattens them, are left out of the score alone: whether an answer has moved is always asked of the
+served ensemble.
 """
 
 from __future__ import annotations

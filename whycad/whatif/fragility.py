@@ -153,6 +153,12 @@ class FragilityTable(BaseModel):
     largest: Positive
     seed: int = 0
 
+    @property
+    def median(self) -> float:
+        """Half of the cases take a smaller change; infinite where fewer than half were found at all."""
+        every = [*self.epsilons, *[math.inf] * (self.n - len(self.epsilons))]
+        return float(np.median(every))
+
     def percentile(self, epsilon: float | None) -> float:
         """Return the share (0..100) of the cases that take a smaller change."""
         if epsilon is None:

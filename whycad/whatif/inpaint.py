@@ -131,7 +131,7 @@ def _neighbour_mean(values: FloatArray) -> FloatArray:
         before = np.clip(np.arange(n) - 1, 0, n - 1)
         after = np.clip(np.arange(n) + 1, 0, n - 1)
         total += values.take(before, axis=axis) + values.take(after, axis=axis)
-    return total / (2 * d)
+    return np.asarray(total / (2 * d), np.float32)
 
 
 def _grain(part: FloatArray, mask: BoolArray, rng: np.random.Generator) -> FloatArray:

@@ -19,6 +19,11 @@ from whycad.wording import percent
 
 BoolArray = NDArray[np.bool_]
 NO_ROOM = "There is no room for a control: no other place of this size lies apart from the region."
+ALIKE = (
+    "Filling a place of the same shape elsewhere changes the answer about as much: that may be the filling's doing, "
+    "not the region's."
+)
+ALIKE_SHARE, LEAST_CHANGE = 0.5, 0.02
 UNSEEN = "The region lies outside what the network sees, so it cannot change the answer."
 
 
@@ -50,7 +55,7 @@ def remove_region(scene: Scene, mask: BoolArray, seed: int = 0, avoid: BoolArray
     masks = [mask] if other is None else [mask, other]
     changed = [inpaint(scene.study.pixels, item, seed) for item in masks]
     scored = scene.score(changed)
-    remarks = [*scene.remarks, *([NO_ROOM] if other is None else []), *([] if mask[seen].any() else [UNSEEN])]
+    remarks = [*scene.remarks, *_control_remarks(scene, scored), *([] if mask[seen].any() else [UNSEEN])]
     return WhatIf(
         kind=WhatIfKind.REGION,
         title=sentence(scene, "Without the marked region", scored[0]),
@@ -67,6 +72,16 @@ def remove_region(scene: Scene, mask: BoolArray, seed: int = 0, avoid: BoolArray
         seed=seed,
         shown=scene.shown,
     )
+
+
+def _control_remarks(scene: Scene, scored: Sequence[Scored]) -> list[str]:
+    """Say what the control tells, where it tells anything against the region."""
+    if len(scored) == 1:
+        return [NO_ROOM]
+    before = scene.before.prediction
+    label = before.predicted
+    own, other = (abs(item.prediction.probability(label) - before.probability(label)) for item in scored)
+    return [ALIKE] if other >= ALIKE_SHARE * max(own, LEAST_CHANGE) else []
 
 
 def remove_artefacts(scene: Scene, found: Sequence[FoundArtefact], seed: int = 0) -> tuple[WhatIf, ...]:

@@ -83,7 +83,7 @@ def _outlines(scene: Scene) -> NDArray[np.bool_] | None:
 
 
 def _artefacts(scene: Scene, what: WhatIfRequest) -> tuple[WhatIf, ...]:
-    """Find artefacts in what is shown, and take them away one by one; in a volume that is read as a whole, in the slice shown."""
+    """Find artefacts in the image or slice that is shown, and take them away one by one."""
     plugin = scene.setting.ensemble.plugin
     flat = scene.study
     if len(flat.spatial_shape) == 3:

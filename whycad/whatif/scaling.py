@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
 from whycad.errors import GeometryError
 from whycad.imaging.geometry import map_to_source, sample_to_model
-from whycad.types import FloatArray, ModelInput, Study
+from whycad.types import FloatArray, Geometry, ModelInput, Study
 
 LEAST_SPREAD = 1e-6
 
@@ -66,19 +67,20 @@ def input_scale(study: Study, inputs: ModelInput, value_range: tuple[float, floa
     shape = (1, len(array), *[1] * (array.ndim - 1))
     made_low = np.minimum(low, array.min(axis=tuple(range(1, array.ndim))))
     made_high = np.maximum(low + unit, array.max(axis=tuple(range(1, array.ndim))))
-    parts = [
-        torch.tensor(part.reshape(shape), dtype=torch.float32, device=device) for part in (unit, made_low, made_high)
-    ]
-    return InputScale(*parts, torch.from_numpy(free)[None].to(device))
+
+    def tensor(values: NDArray[np.float64]) -> Tensor:
+        return torch.tensor(values.reshape(shape), dtype=torch.float32, device=device)
+
+    return InputScale(tensor(unit), tensor(made_low), tensor(made_high), torch.from_numpy(free)[None].to(device))
 
 
-def _free(inputs: ModelInput) -> np.ndarray:
+def _free(inputs: ModelInput) -> NDArray[np.bool_]:
     """Return what lies in the image and is not what preprocessing writes where nothing is known."""
     geometry, array = inputs.geometry, inputs.array
     d = len(geometry.model_shape)
     index = np.moveaxis(np.indices(geometry.model_shape), 0, -1).reshape(-1, d).astype(float)
     points = geometry.points_to_source(index)
-    inside = ((points >= -0.5) & (points <= np.asarray(geometry.source_shape) - 0.5)).all(axis=1)
+    inside = np.asarray(((points >= -0.5) & (points <= np.asarray(geometry.source_shape) - 0.5)).all(axis=1))
     known = array != np.broadcast_to(np.asarray(inputs.baseline, np.float32), array.shape)
     return np.asarray(inside.reshape(geometry.model_shape)[None] & known)
 
@@ -90,20 +92,14 @@ def on_model_grid(study: Study, inputs: ModelInput) -> FloatArray:
     try:
         return sample_to_model(pixels, geometry)
     except GeometryError:  # turned
-        d = len(geometry.model_shape)
-        matrix = geometry.to_source
-        parts = [
-            ndimage.affine_transform(
-                np.ascontiguousarray(pixels[..., c]),
-                matrix[:d, :d],
-                matrix[:d, d],
-                geometry.model_shape,
-                order=1,
-                mode="nearest",
-            )
-            for c in range(pixels.shape[-1])
-        ]
-        return np.stack(parts).astype(np.float32)
+        return np.stack([_turned(pixels[..., channel], geometry) for channel in range(pixels.shape[-1])])
+
+
+def _turned(values: FloatArray, geometry: Geometry) -> FloatArray:
+    d, matrix = len(geometry.model_shape), geometry.to_source
+    shape, offset = geometry.model_shape, matrix[:d, d]
+    part = ndimage.affine_transform(values, matrix[:d, :d], offset, shape, order=1, mode="nearest")
+    return np.asarray(part, np.float32)
 
 
 def on_image(study: Study, inputs: ModelInput, share: FloatArray, value_range: tuple[float, float]) -> FloatArray:

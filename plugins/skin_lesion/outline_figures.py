@@ -69,10 +69,12 @@ def drawn_by(model: EvidenceModel) -> Callable[[FloatArray], Mask]:
     return draw
 
 
-def outlined(pack: Pack, draw: Callable[[FloatArray], Mask], *, cropped: bool) -> Iterator[Outlined]:
-    """Outline the images of ``val``; those that cannot be re-cropped are left out of the cropped ones."""
+def outlined(
+    pack: Pack, rows: NDArray[np.int64], draw: Callable[[FloatArray], Mask], *, cropped: bool
+) -> Iterator[Outlined]:
+    """Outline the images of ``rows``; those that cannot be re-cropped are left out of the cropped ones."""
     masks, rng = unpack_masks(pack), np.random.default_rng(CROP_SEED)
-    for row in pack.rows("val"):
+    for row in rows:
         image = np.asarray(pack.image(int(row)))
         true = enlarged_mask(upright_masks(masks[row : row + 1], image[None])[0].astype(bool), image.shape[:2])
         box = random_crop(true, rng, CropOptions()) if cropped else (0, 0, *true.shape)
@@ -134,8 +136,8 @@ def main() -> None:
         "dataset": "HAM10000",
         "split": "val",
         "evidence_model_sha256": declared.sha256,
-        "whole": summary(list(outlined(pack, draw, cropped=False))),
-        "cropped": summary(list(outlined(pack, draw, cropped=True))),
+        "whole": summary(list(outlined(pack, pack.rows("val"), draw, cropped=False))),
+        "cropped": summary(list(outlined(pack, pack.rows("val"), draw, cropped=True))),
     }
     write_whole(args.out, json.dumps(content, indent=1) + "\n")
 

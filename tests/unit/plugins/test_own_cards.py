@@ -78,6 +78,7 @@ def test_oct_blocks_come_from_stored_figures(tmp_path):
     [
         ("lung_nodule", ("size", "descriptors", "labels", "others")),
         ("retinal_oct", ("shortcuts", "fluid")),
+        ("skin_lesion", ("outline", "measurements")),
         ("liver_fibrosis", ("oracle", "gate")),
     ],
 )

@@ -248,7 +248,7 @@ def _seat(result: AnalysisResult, manifest: Manifest) -> list[Segmentation]:
 def _maps(result: AnalysisResult, manifest: Manifest) -> list[_Looked]:
     """Hold the maps of the leading label against the outlines; failed maps say nothing."""
     chosen = _seat(result, manifest)
-    if not chosen:
+    if not chosen or result.prediction.predicted in manifest.argument.absent:
         return []
     outline = np.logical_or.reduce([item.mask for item in chosen])
     name = " or ".join(item.name.replace("_", " ") for item in chosen)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whycad.audit.bootstrap import Estimate, GroupBootstrap, Statistic
+from whycad.audit.outlines import rounded, weighted_mean
 from whycad.reference import Distribution, Reference
 from whycad.types import AnalysisResult, JsonObject
 
@@ -80,10 +81,10 @@ def argument_figures(cases: Sequence[ArguedCase], *, n_draws: int = 1000) -> Jso
     balance = np.array([case.balance for case in cases])
     everyone = np.ones(len(cases), bool)
     statistics: dict[str, Statistic] = {
-        "three_for": _share((n_for >= 3).astype(float), everyone),
-        "none_either_way": _share(nothing, everyone),
-        "conflict_right": _share(conflict, right),
-        "conflict_wrong": _share(conflict, ~right),
+        "three_for": weighted_mean((n_for >= 3).astype(float), everyone),
+        "none_either_way": weighted_mean(nothing, everyone),
+        "conflict_right": weighted_mean(conflict, right),
+        "conflict_wrong": weighted_mean(conflict, ~right),
         "balance_auroc": _auroc(balance, right),
     }
     bootstrap = GroupBootstrap([case.group for case in cases], n_draws)
@@ -92,15 +93,6 @@ def argument_figures(cases: Sequence[ArguedCase], *, n_draws: int = 1000) -> Jso
     enough["balance_auroc"] = min(enough.values())
     shown = {name: _rounded(found[name], int(enough.get(name, len(cases)))) for name in HEADLINES}
     return {"n": len(cases), "n_groups": bootstrap.n_groups, "n_wrong": int((~right).sum()), **shown}
-
-
-def _share(values: NDArray[np.float64], keep: NDArray[np.bool_]) -> Statistic:
-    def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        inside = weights[:, keep]
-        total = inside.sum(axis=1)
-        return np.asarray(np.where(total > 0, inside @ values[keep] / np.maximum(total, 1), np.nan), np.float64)
-
-    return statistic
 
 
 def _auroc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> Statistic:
@@ -118,10 +110,9 @@ def _auroc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> Statisti
 
 
 def _rounded(estimate: Estimate, n: int) -> JsonObject:
-    if n < LEAST_CASES or not np.isfinite(estimate.value):
+    if n < LEAST_CASES:
         return {"value": None, "interval": None, "n": n}
-    interval = None if estimate.interval is None else [round(end, 4) for end in estimate.interval]
-    return {"value": round(estimate.value, 4), "interval": interval, "n": n}
+    return {**rounded(estimate), "n": n}
 
 
 def reference_rows(reference: Reference, codes: Iterable[str]) -> list[list[str]]:

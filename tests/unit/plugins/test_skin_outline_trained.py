@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from plugins.skin_lesion.data import LABELS
 from plugins.skin_lesion.evidence import evidence
-from plugins.skin_lesion.outline_figures import dice_of, drawn_by, outlined, summary
+from plugins.skin_lesion.outline_figures import drawn_by, outlined
 from plugins.skin_lesion.phantom import SAMPLES, make_case
 from plugins.skin_lesion.preprocess import preprocess
+from whycad.audit.outlines import dice_of, outline_summary
 from whycad.datasets.pack import read_pack
 from whycad.evidence_model import EvidenceModel, load_evidence_model
 from whycad.phantom import PhantomCase
@@ -60,7 +62,7 @@ def test_bare_skin_has_no_shape(model: EvidenceModel, nevus: PhantomCase) -> Non
 def test_real_lesions_of_val_are_outlined(model: EvidenceModel, data_dir: Path) -> None:
     pack = read_pack(data_dir / "skin" / "ham10000.npz")
     cases = list(outlined(pack, pack.rows("val")[::40], drawn_by(model), cropped=False))
-    found = summary(cases)
+    found = outline_summary(cases, LABELS)
     assert found["dice_quartiles"][1] > 0.88
     assert found["dice_mean"]["value"] > 0.8
 

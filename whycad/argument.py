@@ -22,7 +22,7 @@ from whycad.argument_words import (
     map_sentence,
 )
 from whycad.manifest import Manifest, Words
-from whycad.map_mass import MassInside, mass_inside
+from whycad.map_mass import MassInside, covered, mass_inside
 from whycad.reference import Distribution, LabelDistribution, Reference, ReferenceSource
 from whycad.targets import target_of
 from whycad.types import AnalysisResult, Concept, Finding, Measurement, Segmentation, TaskKind
@@ -248,13 +248,14 @@ def _seat(result: AnalysisResult, manifest: Manifest) -> list[Segmentation]:
 def _maps(result: AnalysisResult, manifest: Manifest) -> list[_Looked]:
     """Hold the maps of the leading label against the outlines; failed maps say nothing."""
     chosen = _seat(result, manifest)
-    if not chosen:
+    if not chosen or result.prediction.predicted in manifest.argument.absent:
         return []
     outline = np.logical_or.reduce([item.mask for item in chosen])
     name = " or ".join(item.name.replace("_", " ") for item in chosen)
     leading = result.prediction.predicted
     own = [a for a in result.attributions if target_of(a.target, manifest).label == leading]
-    looked = [(a.method, mass_inside(a.map, outline)) for a in own if a.fidelity.grade != FAILED_GRADE]
+    seen = covered(*(a.map for a in result.attributions))
+    looked = [(a.method, mass_inside(a.map, outline, seen)) for a in own if a.fidelity.grade != FAILED_GRADE]
     return [_Looked(method, name, chosen[0].name, mass) for method, mass in looked if mass is not None]
 
 

@@ -177,10 +177,12 @@ class Argument(_Section):
     """How the line of argument is worded and what it may use.
 
     ``outlines`` are the segmentations in which a map's mass is counted, together; by default the first
-    there is. No finding is made of a measurement or concept in ``silent``. ``words`` are by key.
+    there is. ``absent`` are labels, such as normal, of which nothing is to be seen at one place: their maps are not
+    held against outlines. No finding is made of a measurement or concept in ``silent``. ``words`` are by key.
     """
 
     outlines: tuple[str, ...] = ()
+    absent: tuple[LabelCode, ...] = ()
     silent: tuple[Identifier, ...] = ()
     words: dict[Identifier, Words] = Field(default_factory=dict)
 
@@ -327,6 +329,7 @@ class Manifest(_Section):
         if self.decision.costs is not None:
             named += [code for true, row in self.decision.costs.report.items() for code in (true, *row)]
         named += [label for point in self.operating_points for label in point.labels]
+        named += self.argument.absent
         if self.reference is not None and self.reference.range_label is not None:
             named.append(self.reference.range_label)
         unknown = sorted(set(named) - set(codes))

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from whycad.types import FloatArray
 
+Box = tuple[slice, ...]
 PEAK = 0.5
 MOST = 0.5
 DEEP = 0.5
@@ -37,7 +38,7 @@ class MassInside:
     place: str
 
 
-def mass_inside(values: FloatArray, outline: NDArray[np.bool_]) -> MassInside | None:
+def mass_inside(values: FloatArray, outline: NDArray[np.bool_], seen: Box | None = None) -> MassInside | None:
     """Measure how much of a map lies inside an outline.
 
     Parameters
@@ -46,37 +47,51 @@ def mass_inside(values: FloatArray, outline: NDArray[np.bool_]) -> MassInside | 
         The map ``(H, W)`` or ``(Z, H, W)``; what speaks against the target, below zero, is left out.
     outline : ndarray of bool
         On the same grid.
+    seen : tuple of slice or None
+        The part that the network saw; by default what holds everything but zeros.
 
     Returns
     -------
     MassInside or None
         None where the map has no positive part or the outline is empty.
     """
-    positive = np.where(values > 0, values, 0).astype(np.float64)
+    seen = seen or covered(values)
+    if seen is None or not outline.any():
+        return None
+    # Large volumes are looked at in this part alone.
+    positive, part = np.maximum(values[seen], 0).astype(np.float64), outline[seen]
     total = float(positive.sum())
-    if total <= 0 or not outline.any():
+    if total <= 0:
         return None
     peak = np.where(positive >= PEAK * positive.max(), positive, 0)
-    covered = _covered(values != 0)
-    inside = np.where(outline, positive, 0)
+    inside = np.where(part, positive, 0)
     return MassInside(
         share=float(inside.sum()) / total,
-        peak_share=float(peak[outline].sum() / peak.sum()),
-        area_share=float(outline[covered].mean()),
-        place=_place(inside, outline) if inside.any() else "",
+        peak_share=float(peak[part].sum() / peak.sum()),
+        area_share=float(part.mean()),
+        place=_place(inside, outline, seen) if inside.any() else "",
     )
 
 
-def _covered(there: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """Return the box outside which the map is zero: a patch or slice that the network saw."""
-    return ndimage.find_objects(there.astype(np.uint8))[0]  # type: ignore[no-any-return]
+def covered(*maps: FloatArray) -> Box | None:
+    """Return the smallest box outside which every map is zero, such as the patch that the network saw."""
+    boxes = [ndimage.find_objects((values != 0).view(np.uint8))[:1] for values in maps]
+    found = [box[0] for box in boxes if box and box[0] is not None]
+    if not found:
+        return None
+    return tuple(
+        slice(min(side.start for side in sides), max(side.stop for side in sides)) for sides in zip(*found, strict=True)
+    )
 
 
-def _place(inside: NDArray[np.float64], outline: NDArray[np.bool_]) -> str:
-    """Say where most of the mass lies; in a volume, in the slice that holds most of it."""
+def _place(inside: NDArray[np.float64], outline: NDArray[np.bool_], seen: Box) -> str:
+    """Say where in the outline most of the mass lies; in a volume, in the slice that holds most of it."""
     if inside.ndim == 3:
         index = int(inside.sum(axis=(1, 2)).argmax())
-        inside, outline = inside[index], outline[index]
+        inside, outline = inside[index], outline[seen[0].start + index]
+    spread = np.zeros(outline.shape)
+    spread[seen[-2:]] = inside
+    inside = spread
     depth = ndimage.distance_transform_edt(np.pad(outline, 1))[1:-1, 1:-1]
     deep = depth > DEEP * depth.max()
     total = inside.sum()

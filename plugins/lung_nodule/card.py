@@ -9,6 +9,7 @@ from whycad.card_blocks import number, stored_text, table
 from whycad.types import JsonObject
 
 STORED = Path(__file__).with_name("crossvalidation.json")
+OUTLINE_FIGURES = "outline-figures.json"
 NOT_ESTABLISHED = "not established"
 
 
@@ -74,6 +75,20 @@ def other_table(figures: JsonObject) -> str:
     return table(["Figure", "Value"], rows)
 
 
+def outline_table(figures: JsonObject) -> str:
+    """Return Dice of the outline on ``val``, clicked at the centre and beside it."""
+    parts = (figures["centre"], figures["moved_3_mm"])
+    rows = [
+        ["Nodules (patients)", *(f"{part['n']} ({part['n_groups']})" for part in parts)],
+        ["Dice with the readers' consensus, mean", *(number(part["dice_mean"]) for part in parts)],
+        ["Dice, median", *(f"{part['dice_quartiles'][1]:.3f}" for part in parts)],
+        ["Share of nodules without an outline", *(number(part["without_outline"]) for part in parts)],
+    ]
+    for name, n in parts[0]["counts"].items():
+        rows.append([f"Dice, mean, {name} (n {n})", *(number(part[f"dice_mean_{name}"]) for part in parts)])
+    return table(["LIDC-IDRI, split `val`", "Clicked at the centre", "3 mm beside it"], rows)
+
+
 def blocks(stored: Path = STORED) -> dict[str, str]:
     """Return the text of each block of the card."""
     return {
@@ -81,4 +96,5 @@ def blocks(stored: Path = STORED) -> dict[str, str]:
         "descriptors": stored_text(stored, lambda figures: concept_table(figures["concepts"])),
         "labels": stored_text(stored, lambda figures: label_table(figures["labels"])),
         "others": stored_text(stored, other_table),
+        "outline": stored_text(stored.with_name(OUTLINE_FIGURES), outline_table),
     }

@@ -143,6 +143,13 @@ def test_maps_of_other_labels_and_failed_ones_say_nothing(manifest, other):
     assert line_of_argument(result(manifest, maps=(other,)), manifest, None) == ()
 
 
+def test_a_label_of_which_nothing_is_to_be_seen_has_no_seat(manifest):
+    argument = manifest.argument.model_copy(update={"absent": ("b",)})
+    absent = manifest.model_copy(update={"argument": argument})
+    found = line_of_argument(result(absent, 3.0, (attribution(OUTSIDE),)), absent, KNOWN)
+    assert [item.source for item in found] == ["measurement"]
+
+
 def test_a_contrast_with_the_leading_label_counts(manifest):
     assert line_of_argument(result(manifest, maps=(attribution(INSIDE, target="b/c"),)), manifest, None)
 

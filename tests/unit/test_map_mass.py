@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whycad.map_mass import mass_inside
+from whycad.map_mass import covered, mass_inside
 
 
 def square(side=40, start=10, stop=30):
@@ -39,6 +39,21 @@ def test_the_area_is_that_of_the_patch_which_the_network_saw():
     values[10:30, 10:20] = 1
     found = mass_inside(values, square())
     assert found.area_share == 1
+
+
+def test_what_other_maps_cover_was_seen_too():
+    values, other = np.zeros((40, 40), np.float32), np.ones((40, 40), np.float32)
+    values[10:30, 10:20] = 1
+    assert covered(values) == (slice(10, 30), slice(10, 20))
+    assert mass_inside(values, square(), covered(values, other)).area_share == pytest.approx(0.25)
+    assert covered(np.zeros((4, 4), np.float32)) is None
+
+
+def test_an_outline_that_the_network_did_not_see_holds_nothing():
+    values = np.zeros((40, 40), np.float32)
+    values[:5] = 1
+    found = mass_inside(values, square())
+    assert (found.share, found.area_share, found.place) == (0, 0, "")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from plugins.lung_nodule import card as lung
 from plugins.retinal_oct import card as oct_card
+from plugins.skin_lesion import card as skin_card
 from whycad.card_blocks import with_blocks
 from whycad.plugin import load_plugin
 from whycad.registry import builtin_folder
@@ -47,6 +48,23 @@ def figures():
     }
 
 
+def outlined():
+    parts = {name: figure(0.8) for name in ("dice_mean", "dice_mean_benign", "dice_above_85", "without_outline")}
+    return {"n": 12, "n_groups": 9, "counts": {"benign": 5}, "dice_quartiles": [0.7, 0.8, 0.9], **parts}
+
+
+def test_skin_blocks_come_from_stored_files(tmp_path):
+    (tmp_path / skin_card.OUTLINE_FIGURES).write_text(json.dumps({"whole": outlined(), "cropped": outlined()}))
+    labels = {"mel": {"n": 40, "quantiles": list(range(101))}, "df": {"n": 6, "quantiles": []}}
+    source = {"dataset": "X", "selection": "fold 0", "n": 46}
+    measurements = {"colours": {"name": "Colours", "unit": "of 6", "labels": labels}}
+    (tmp_path / skin_card.REFERENCE).write_text(json.dumps({"source": source, "measurements": measurements}))
+    found = skin_card.blocks(tmp_path)
+    assert "| Dice with the masks, mean | 0.800 (0.790 to 0.810) | 0.800 (0.790 to 0.810) |" in found["outline"]
+    assert "| Colours, of 6 | 50 (5 to 95) | not established (n 6) |" in found["measurements"]
+    assert "X, fold 0: 46 images" in found["measurements"]
+
+
 def test_a_band_that_carries_nothing_shows_no_number(figures):
     text = lung.size_table(figures["size"])
     assert "| all | 100 | 40 | 90 | 0.930 (0.920 to 0.940) | 0.910 (0.900 to 0.920) | 0.020 (0.010 to 0.030) |" in text
@@ -54,10 +72,13 @@ def test_a_band_that_carries_nothing_shows_no_number(figures):
     assert "| 20 mm and more |" in text
 
 
-def test_lung_blocks_come_from_one_file(tmp_path, figures):
+def test_lung_blocks_come_from_stored_files(tmp_path, figures):
     stored = tmp_path / "crossvalidation.json"
     stored.write_text(json.dumps(figures))
+    (tmp_path / lung.OUTLINE_FIGURES).write_text(json.dumps({"centre": outlined(), "moved_3_mm": outlined()}))
     found = lung.blocks(stored)
+    assert "| Nodules (patients) | 12 (9) | 12 (9) |" in found["outline"]
+    assert "| Dice, mean, benign (n 5) | 0.800 (0.790 to 0.810) |" in found["outline"]
     assert "n = 7." in found["descriptors"]
     assert "| spiculation | 0.400 (0.390 to 0.410) |" in found["descriptors"]
     assert "soft less median labels: -0.010" in found["labels"]
@@ -76,8 +97,9 @@ def test_oct_blocks_come_from_stored_figures(tmp_path):
 @pytest.mark.parametrize(
     ("task", "names"),
     [
-        ("lung_nodule", ("size", "descriptors", "labels", "others")),
+        ("lung_nodule", ("size", "descriptors", "labels", "others", "outline")),
         ("retinal_oct", ("shortcuts", "fluid")),
+        ("skin_lesion", ("outline", "measurements")),
         ("liver_fibrosis", ("oracle", "gate")),
     ],
 )

@@ -41,7 +41,7 @@ def occlusion(net: type[nn.Module], side: int) -> float:
     work = partial(METHODS["occlusion"].explain, model, inputs, TARGET, ExplainOptions())
     n = work().fidelity.n_samples
     assert n is not None
-    return interleaved(work, forwards(model, torch.from_numpy(inputs.array), n), rounds=3 if side > 100 else 9)
+    return interleaved(work, forwards(model, torch.from_numpy(inputs.array), n), rounds=3 if side > 100 else 15)
 
 
 def gradcam(net: type[nn.Module], side: int, n: int) -> float:

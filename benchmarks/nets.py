@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from whycad.batching import keep_freed_memory
+from whycad.folding import folded
 from whycad.imaging.geometry import resize_geometry
 from whycad.types import FloatArray, ModelInput
 
@@ -91,6 +93,13 @@ def made(kind: type[nn.Module], *, seed: int = 0) -> nn.Module:
     """Build a seeded net in eval mode, channels last."""
     torch.manual_seed(seed)
     return kind().eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def as_the_product_runs_it(kind: type[nn.Module], side: int) -> nn.Module:
+    """Build the seeded net as the engine prepares it: folded, channels last, giving probabilities."""
+    keep_freed_memory()
+    net = folded(made(kind), torch.rand((2, 3, side, side), generator=torch.Generator().manual_seed(0)))
+    return Probabilities(net.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
 
 
 def picture(side: int, seed: int = 0) -> FloatArray:

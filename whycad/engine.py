@@ -63,11 +63,13 @@ class Engine:
         """``float32``, or ``float16 mixed`` on CUDA."""
         return "float16 mixed" if self.device.type == "cuda" else "float32"
 
+    def laid_out(self, batch: Tensor) -> Tensor:
+        """Return a batch as the members read it fastest; on a CPU that is done once for all members."""
+        return batch.contiguous(memory_format=torch.channels_last) if batch.ndim == 4 else batch
+
     def run(self, member: int, function: str, batch: Tensor) -> object:
         """Call one member's function on a batch and return whatever it returns."""
-        batch = batch.to(self.device)
-        if batch.ndim == 4:
-            batch = batch.contiguous(memory_format=torch.channels_last)
+        batch = self.laid_out(batch.to(self.device))
         mixed = self.device.type == "cuda"
         # Not inference mode: a tensor that a network makes and keeps there could never be differentiated.
         with torch.no_grad(), torch.autocast(self.device.type, dtype=torch.float16, enabled=mixed):

@@ -148,8 +148,7 @@ class Ensemble:
         self._check_batch(batch)
         n, k = len(batch), len(self.plugin.manifest.labels)
         views = self.views if views is None else views
-        stacked = torch.cat([view_of(batch, view) for view in views])
-        logits = self._all_members(Call("forward", (k,), cancelled), stacked)[0]
+        logits = self._all_members(Call("forward", (k,), cancelled), _seen(batch, views))[0]
         return logits.reshape(len(self.members), len(views), n, k)
 
     def features(self, batch: Tensor, *, cancelled: Callable[[], bool] | None = None) -> Tensor:
@@ -188,8 +187,7 @@ class Ensemble:
             and all(hasattr(member, "forward_with_features") for member in self.members)
         )
         function, widths = ("forward_with_features", (k, None)) if one_pass else ("forward", (k,))
-        views = torch.cat([view_of(batch, view) for view in self.views])
-        logits, *rest = self._all_members(Call(function, widths, cancelled), views)
+        logits, *rest = self._all_members(Call(function, widths, cancelled), _seen(batch, self.views))
         logits = logits.reshape(len(self.members), len(self.views), n, k)
         if rest:
             first = self.views.index("identity") * n
@@ -252,7 +250,8 @@ class Ensemble:
         expected = (spec.channels, *spec.shape)
         if tuple(batch.shape[1:]) != expected:
             raise PredictionError(f"{self.plugin.label}: input shape {tuple(batch.shape[1:])}, expected {expected}")
-        if not torch.isfinite(batch).all():
+        # A sum is finite only where every number is; it is read once and makes no copy.
+        if not torch.isfinite(batch.sum()) and not torch.isfinite(batch).all():
             raise PredictionError(f"{self.plugin.label}: the input holds NaN or infinite values")
 
     def _all_members(self, call: Call, batch: Tensor) -> tuple[Tensor, ...]:
@@ -277,6 +276,7 @@ class Ensemble:
     def _run(self, call: Call, batch: Tensor) -> tuple[Tensor, ...]:
         """Run every member on a batch in parts; per output of the call, ``(members, n, width)``."""
         size = self.batch_size
+        batch = self._engine.laid_out(batch)
         per_member = []
         for member in range(len(self.members)):
             parts = [self._pass(call, member, part) for part in torch.split(batch, size)]
@@ -299,6 +299,11 @@ class Ensemble:
         return tuple(
             check_output(self.plugin, out, len(part), width) for out, width in zip(outputs, call.widths, strict=True)
         )
+
+
+def _seen(batch: Tensor, views: Sequence[View]) -> Tensor:
+    """Return a batch in every view, one view after the other."""
+    return view_of(batch, views[0]) if len(views) == 1 else torch.cat([view_of(batch, view) for view in views])
 
 
 def load_members(plugin: Plugin, device: torch.device) -> Ensemble:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.case import Case, Work, interleaved
-from whycad.explain.base import fitted_batch
+from whycad.batching import fitted_batch
 from whycad.inference import Ensemble, load_members
 from whycad.pipeline import analyse
 from whycad.registry import discover
@@ -24,7 +24,7 @@ def bare_passes(ensemble: Ensemble, image: Tensor) -> Work:
     Members are eager and channels last; nothing is calibrated, mapped or checked.
     """
     members = [member.to(memory_format=torch.channels_last) for member in ensemble.explain_members()]
-    size = fitted_batch(tuple(image.shape[2:]), torch.device("cpu"))
+    size = fitted_batch(image.shape[2:], torch.device("cpu"), members[0])
 
     def gradients(member: nn.Module, n: int) -> None:
         batch = image.expand(n, *image.shape[1:]).contiguous(memory_format=torch.channels_last).requires_grad_()

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from benchmarks.case import Case, Work, interleaved
 from plugins.retinal_oct.phantom import frame_options
 from plugins.retinal_oct.phantom_scan import Dome, ScanOptions, render_scan
-from whycad.engine import batch_size
 from whycad.inference import Ensemble, load_members
 from whycad.pipeline import analyse
 from whycad.plugin import Plugin, load_plugin
@@ -92,7 +91,7 @@ def bare_passes(ensemble: Ensemble, inputs: Tensor) -> Work:
     Members are eager and channels last; nothing is prepared, calibrated or checked.
     """
     members = [_laid_out(member, inputs.ndim) for member in ensemble.explain_members()]
-    size = batch_size(tuple(inputs.shape[2:]), CPU)
+    size = ensemble.batch_size
     views = inputs.repeat_interleave(len(ensemble.views), dim=0)
 
     def work() -> None:

@@ -16,7 +16,7 @@ from whycad.errors import ExplanationError, PredictionError
 from whycad.explain.base import ExplainOptions, RawMap, Scope, device_of, input_tensors
 from whycad.types import FloatArray, ModelInput
 
-Visible = Callable[[int, int], Tensor]
+Versions = Callable[[int, int], Tensor]
 
 
 class PerturbationMethod(ABC):
@@ -49,6 +49,19 @@ class Hiding:
         """Take both as ``(C, *shape)`` arrays."""
         channels_innermost = [np.ascontiguousarray(np.moveaxis(a, 0, -1), dtype=np.float32) for a in (image, hidden)]
         return cls(*(torch.from_numpy(a).to(device) for a in channels_innermost))
+
+    def shown(self, visible: Tensor) -> Tensor:
+        """Return versions of the image ``(b, *shape, C)``.
+
+        Parameters
+        ----------
+        visible : Tensor (b, *shape, C)
+            Bool, True where the image is shown, or float32, how far it is shown, 0..1. A last axis
+            of one stands for all channels.
+        """
+        if visible.dtype == torch.bool:
+            return torch.where(visible, self.image, self.hidden)
+        return torch.lerp(self.hidden, self.image, visible)
 
 
 def image_and_baseline(inputs: ModelInput) -> tuple[FloatArray, FloatArray]:
@@ -96,7 +109,7 @@ def scoring_device(model: nn.Module) -> torch.device:
 
 
 def score_hidden(
-    model: nn.Module, hiding: Hiding, visible: Visible, versions: range, options: ExplainOptions
+    model: nn.Module, hiding: Hiding, versions: Versions, numbers: range, options: ExplainOptions
 ) -> NDArray[np.float64]:
     """Score versions of an image, batch by batch.
 
@@ -105,12 +118,10 @@ def score_hidden(
     model : torch.nn.Module
         ``(b, C, *shape)`` to scores ``(b, k)``.
     hiding : Hiding
-    visible : callable
-        ``visible(start, stop)`` gives, for these versions, a bool tensor ``(b, *shape, C)``,
-        True where the image is shown, or a float32 one of how far it is shown, 0..1. A last axis
-        of one stands for all channels.
-    versions : range
-        Their numbers, one after the other; at least one.
+    versions : callable
+        ``versions(start, stop)`` gives these versions as a float32 tensor ``(b, *shape, C)``.
+    numbers : range
+        Which versions, one after the other; at least one.
     options : ExplainOptions
 
     Returns
@@ -127,13 +138,13 @@ def score_hidden(
     size = options.batch_size or fitted_batch(hiding.image.shape[:-1], hiding.image.device, model)
     scores = []
     with torch.no_grad():
-        for start in versions[::size]:
+        for start in numbers[::size]:
             options.check_cancelled()
-            stop = min(versions.stop, start + size)
+            stop = min(numbers.stop, start + size)
             # The channels stay innermost in memory: moving the axis makes a channels-last batch for free.
-            batch = _shown(hiding, visible(start, stop)).movedim(-1, 1)
+            batch = versions(start, stop).movedim(-1, 1)
             scores.append(_checked(model(batch), stop - start))
-            options.progress((stop - versions.start) / len(versions))
+            options.progress((stop - numbers.start) / len(numbers))
     return np.concatenate(scores)
 
 
@@ -150,12 +161,6 @@ def wanted_columns(values: NDArray[np.float64], targets: Sequence[int] | None) -
         if not 0 <= column < values.shape[1]:
             raise ExplanationError(f"the model's output has no target {column}")
     return columns
-
-
-def _shown(hiding: Hiding, visible: Tensor) -> Tensor:
-    if visible.dtype == torch.bool:
-        return torch.where(visible, hiding.image, hiding.hidden)
-    return torch.lerp(hiding.hidden, hiding.image, visible)
 
 
 def _checked(output: object, n: int) -> NDArray[np.float64]:

@@ -54,7 +54,8 @@ class Rise(PerturbationMethod):
         image, baseline = image_and_baseline(inputs)
         n = options.n_samples or SAMPLES
         masks = SoftMasks(image.shape[1:], active_box(image, baseline), n, options, device)
-        scores = score_hidden(model, Hiding.of(image, baseline, device), masks, range(n), options)
+        hiding = Hiding.of(image, baseline, device)
+        scores = score_hidden(model, hiding, lambda a, b: hiding.shown(masks(a, b)), range(n), options)
         columns = wanted_columns(scores, targets)
         size = options.batch_size or fitted_batch(image.shape[1:], device, model)
         maps = mean_when_seen(masks, scores[:, columns], size)

@@ -96,7 +96,7 @@ class SegmentScores:
         distinct, self._inverse = unique_rows(masks)
         device = scoring_device(model)
         self._model, self._options, self._n_distinct = model, options, len(distinct)
-        self._shown = _SegmentMasks(torch.from_numpy(distinct).to(device), cut.segments, len(cut.image))
+        self._masks = _SegmentMasks(distinct, cut.segments, len(cut.image), device)
         self._hiding = Hiding.of(cut.image, cut.hidden, device)
         self._scores: list[NDArray[np.float64]] = []
 
@@ -112,9 +112,12 @@ class SegmentScores:
         if needed > done:
             report = self._options.progress
             options = replace(self._options, progress=lambda f: report((done + f * (needed - done)) / self._n_distinct))
-            new = score_hidden(self._model, self._hiding, self._shown, range(done, needed), options)
+            new = score_hidden(self._model, self._hiding, self._versions, range(done, needed), options)
             self._scores.append(new)
         return np.concatenate(self._scores)[self._inverse[:n]]
+
+    def _versions(self, start: int, stop: int) -> Tensor:
+        return self._hiding.shown(self._masks(start, stop))
 
 
 def unique_rows(masks: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
@@ -137,15 +140,24 @@ def segment_means(image: FloatArray, segments: Segments) -> FloatArray:
 
 
 class _SegmentMasks:
-    """Masks of pixels ``(b, *shape, C)`` from masks of superpixels ``(n, K)``."""
+    """Masks of pixels ``(b, *shape, C)`` on a device from masks of superpixels ``(n, K)``."""
 
-    def __init__(self, masks: Tensor, segments: Segments, channels: int) -> None:
+    def __init__(self, masks: NDArray[np.bool_], segments: Segments, channels: int, device: torch.device) -> None:
         # One more column, always shown, is what label -1 reads.
-        self._masks = torch.cat([masks, torch.ones_like(masks[:, :1])], dim=1)
+        self._masks = np.concatenate([masks, np.ones_like(masks[:, :1])], axis=1)
         self._shape = (*segments.shape, channels)
+        self._device = device
         # Repeated per channel once, so that each mask is one gather and lies contiguous.
         columns = np.where(segments < 0, masks.shape[1], segments)
-        self._index = torch.from_numpy(np.repeat(columns.ravel(), channels)).to(masks.device)
+        self._index = np.repeat(columns.ravel(), channels)
+        if device.type != "cpu":
+            self._on_device = torch.from_numpy(self._masks).to(device), torch.from_numpy(self._index).to(device)
 
     def __call__(self, start: int, stop: int) -> Tensor:
-        return self._masks[start:stop].index_select(1, self._index).reshape(-1, *self._shape)
+        if self._device.type == "cpu":
+            # NumPy gathers single bytes more than twice as fast as torch.
+            chosen = torch.from_numpy(self._masks[start:stop].take(self._index, axis=1))
+        else:
+            masks, index = self._on_device
+            chosen = masks[start:stop].index_select(1, index)
+        return chosen.reshape(-1, *self._shape)

@@ -30,6 +30,8 @@ SHARES = (1 / 3, 2 / 3, 1.0)
 WAYS_TO_HIDE: tuple[Hidden, ...] = ("blur", "baseline")
 FAIR_PERCENTILE, GOOD_PERCENTILE = 75, 95
 SIMILARITY_BOUNDS = (0.3, 0.8)
+# Less alike than this is changed, however little other images' maps have in common.
+LEAST_SIMILAR = 0.6
 FEWEST_TO_FIT = 4
 
 
@@ -170,7 +172,7 @@ def fit_thresholds(made: Sequence[CaseMaps], told: Callable[[str], None] = lambd
         hidden=chosen,
         fair_gain=round(float(fair), 4),
         good_gain=round(float(good), 4),
-        most_similar=round(alike, 4),
+        most_similar=round(max(alike, LEAST_SIMILAR), 4),
         fair_stability=round(alike, 4),
         good_stability=round((1 + alike) / 2, 4),
     )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from whycad.explain.base import ExplainOptions
-from whycad.explain.fidelity.cells import Cells, order_of
+from whycad.explain.fidelity.cells import Cells
 from whycad.explain.fidelity.edges import edge_map
 from whycad.explain.segment_masks import score_segments
 
@@ -144,7 +144,7 @@ def draw_references(
     rng = np.random.default_rng(options.seed)
     shares = fineness.shares
     random_rows = np.concatenate([_rows(rng.permutation(cells.n), shares) for _ in range(fineness.n_random)])
-    edge_rows = _rows(order_of(cells.sums(edge_map(cells.grey())), rng), shares)
+    edge_rows = _rows(cells.order(cells.sums(edge_map(cells.grey()))), shares)
     ends = np.array([[False], [True]]).repeat(cells.n, axis=1)
     scores = _scores(model, cells, np.concatenate([ends, random_rows, edge_rows]), options)
     at_random, at_edges = np.split(scores[2:], [len(random_rows)])
@@ -178,8 +178,7 @@ def draw_curves(
     references : References
     options : ExplainOptions
     """
-    rng = np.random.default_rng(options.seed)
-    rows = [_rows(order_of(weights, rng), references.shares) for weights in maps]
+    rows = [_rows(cells.order(weights), references.shares) for weights in maps]
     scores = _scores(model, cells, np.concatenate(rows), options).reshape(len(maps), -1)
     return [_curve(part) for part in scores]
 

@@ -58,7 +58,7 @@ def planted_case(seed: int) -> PlantedCase:
     image += np.exp(-0.5 * (away / BLOB_SIGMA) ** 2)
     stripes = _box(centres[1], PATCH)
     image += np.where(stripes, 0.5 * np.sign(np.sin(2 * np.pi * (columns + 0.5) / STRIPE_PERIOD)), 0)
-    image += 0.8 * _box(centres[2], PATCH + 4)
+    image += 0.6 * _box(centres[2], PATCH + 4)
     geometry = resize_geometry((SIDE, SIDE), (SIDE, SIDE))
     return PlantedCase(ModelInput(image[None].astype(np.float32), geometry, 0.0), away <= 2 * BLOB_SIGMA, stripes)
 
@@ -77,7 +77,7 @@ def _box(centre: NDArray[np.int64], side: int) -> NDArray[np.bool_]:
 
 
 class PlantedNet(nn.Module):
-    """Matched filters for blobs and stripes, thresholds, and a sum over places."""
+    """Matched filters for blobs and stripes, thresholds, and a mean over places."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,12 +87,12 @@ class PlantedNet(nn.Module):
         with torch.no_grad():
             self.filters.weight.copy_(torch.from_numpy(np.stack([_blob_filter(), _stripe_filter()]))[:, None])
             self.filters.bias.fill_(-0.7)  # type: ignore[union-attr]
-            self.head.weight.copy_(torch.tensor([[4.0, 0.0], [0.0, 4.0], [0.0, 0.0]]))
+            self.head.weight.copy_(4.0 * (SIDE // 2) ** 2 * torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]))
             self.head.bias.copy_(torch.tensor([-1.0, -1.0, 1.0]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(n, 1, H, W)`` to logits ``(n, 3)``: blob, stripes, neither."""
-        return torch.as_tensor(self.head(self.features(self.filters(x)).sum(dim=(2, 3))))
+        return torch.as_tensor(self.head(self.features(self.filters(x)).mean(dim=(2, 3))))
 
 
 def _blob_filter() -> FloatArray:

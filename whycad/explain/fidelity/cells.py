@@ -77,9 +77,13 @@ class Cells:
         """See ``even_ranks``."""
         return even_ranks(self.labels)
 
-    def order(self, weights: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return the cells from the largest weight ``(n,)`` to the smallest, equal ones evenly spread."""
-        return np.asarray(np.lexsort((self.ties, -weights)), np.int64)
+    def orders(self, weights: NDArray[np.float64]) -> list[NDArray[np.int64]]:
+        """Return the cells from the largest weight ``(n,)`` to the smallest, twice.
+
+        Equal ones are evenly spread in the first, and in the opposite order in the second, so that
+        a finding that a map has missed is hit early in one and late in the other.
+        """
+        return [np.asarray(np.lexsort((ties, -weights)), np.int64) for ties in (self.ties, -self.ties)]
 
     @property
     def labels(self) -> Segments:

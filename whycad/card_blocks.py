@@ -33,6 +33,11 @@ def number(figure: JsonObject, digits: int = 3) -> str:
     return f"{figure['value']:.{digits}f}" + ("" if low is None else f" ({low:.{digits}f} to {high:.{digits}f})")
 
 
+def begin_mark(name: str) -> str:
+    """Return the line of a card after which a block's text stands."""
+    return f"<!-- {name}: generated, do not edit -->"
+
+
 def with_blocks(card: str, blocks: Mapping[str, str]) -> str:
     """Return a card with fresh text between the marks of each block.
 
@@ -48,7 +53,7 @@ def with_blocks(card: str, blocks: Mapping[str, str]) -> str:
         When the card lacks a block's marks, or has them twice.
     """
     for name, text in blocks.items():
-        begin, end = f"<!-- {name}: generated, do not edit -->", f"<!-- end of {name} -->"
+        begin, end = begin_mark(name), f"<!-- end of {name} -->"
         pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
         fresh = f"{begin}\n\n{text}\n\n{end}"
         card, found = pattern.subn(lambda _match, fresh=fresh: fresh, card)  # type: ignore[misc]

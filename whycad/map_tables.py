@@ -18,9 +18,9 @@ Written by `whycad explanations`; do not edit. Each task was measured with the c
 figures stored beside the plugin. No map is a localisation, and none of this says that a map is *right*: it says how
 far it follows the model.
 
-- **Gains**: the image is cut into about 250 cells, which are hidden (deletion) or shown (insertion) in ten steps, the
-  map's largest first. A gain is how much faster the score falls or rises than in the mean random order, or in the order
-  of an edge detector (Sobel), as a share of how much the score moves at all. 0 is no better.
+- **Gains**: the image is cut into about 250 cells, of which 1, 2, 4 ... 64 % are hidden (deletion) or shown alone
+  (insertion), the map's largest first. A gain is how much lower or higher the score is on average than in random order,
+  or in the order of an edge detector (Sobel), as a share of how much the score moves at all. 0 is no better.
 - **Similar after randomisation**: rank correlation of one member's map with the map after the last third, two thirds
   and all of its layers had new random weights. High is bad. Occlusion and LIME see the network by its output alone
   and are tried on the wholly random one.

@@ -6,12 +6,15 @@ import json
 import re
 from pathlib import Path
 
-from whycad.card_blocks import with_blocks
+from whycad.card_blocks import begin_mark, with_blocks
 from whycad.card_tables import with_tables
 from whycad.errors import ManifestError
+from whycad.map_grades import map_grades_of
+from whycad.map_tables import card_block
 from whycad.performance import MAX_BYTES
 from whycad.plugin import Plugin, contained
 from whycad.types import JsonObject
+from whycad.wording import METHOD_NAMES
 
 FIGURES_PATTERN = "performance*.json"
 METRIC_NAMES = {
@@ -23,6 +26,7 @@ METRIC_NAMES = {
     "macro_coverage": ("coverage", "Coverage of the 90 % sets, mean over classes"),
     "mean_set_size": ("set_size", "Labels in a set"),
 }
+MAPS_BLOCK = "explanations"
 TASK_TYPE = "image-classification"
 DECIMALS = 4
 _HEADER = re.compile(r"\A---\n.*?^---\n", re.DOTALL | re.MULTILINE)
@@ -46,6 +50,8 @@ def card_text(plugin: Plugin, existing: str) -> str:
     if not body.strip():
         body = f"\n# {plugin.manifest.title}\n\n{plugin.manifest.intended_use}\n"
     body = with_blocks(with_tables(body, plugin.manifest, stored_figures(plugin.folder)), _own_blocks(plugin))
+    if begin_mark(MAPS_BLOCK) in body:
+        body = with_blocks(body, {MAPS_BLOCK: card_block(map_grades_of(plugin), METHOD_NAMES)})
     return f"---\n{card_header(plugin)}\n---\n{body}"
 
 

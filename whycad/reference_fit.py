@@ -154,4 +154,3 @@ def _ranges(values: Values, name: str, codes: Sequence[str]) -> dict[str, tuple[
     known = {code: np.asarray(values.get((name, code), [])) for code in codes}
     spans = {code: np.percentile(found, CENTRAL) for code, found in known.items() if len(found) >= LEAST_CASES}
     return {code: (float(low), float(high)) for code, (low, high) in spans.items()}
-

@@ -212,10 +212,14 @@ def _map(content: ReportContent, attribution: Attribution, index: int | None) ->
         "method": wording.method_name(attribution.method),
         "target": name,
         "legend": SIGNED_LEGEND if attribution.signed else UNSIGNED_LEGEND,
-        "fidelity": fidelity_text(attribution.fidelity),
+        "fidelity": _graded(attribution.fidelity) + fidelity_text(attribution.fidelity),
         "parameters": [(k, wording.printable(v, 80)) for k, v in sorted(attribution.parameters.items())],
         "seed": attribution.seed,
     }
+
+
+def _graded(fidelity: Fidelity) -> str:
+    return f"grade {fidelity.grade}; " if fidelity.grade else ""
 
 
 @lru_cache(maxsize=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,8 @@ from whycad.explain import METHODS, ExplainOptions, RawMap, explain_on_model_gri
 from whycad.explain.fidelity.agreement import rank_correlation
 from whycad.explain.fidelity.case import Budget, CaseGrader, Question
 from whycad.explain.fidelity.inside import Inside, inside, mask_on_model_grid
-from whycad.explain.fidelity.repeats import RepeatOptions, Repeats, cheap_options
+from whycad.explain.fidelity.randomised import cascade
+from whycad.explain.fidelity.repeats import OneMember, RepeatOptions, Repeats, cheap_options
 from whycad.map_grades import Hidden, Thresholds
 from whycad.masked_cases import MaskedCase
 from whycad.scoring import calibration_of, score_inputs
@@ -30,6 +31,9 @@ SHARES = (1 / 3, 2 / 3, 1.0)
 WAYS_TO_HIDE: tuple[Hidden, ...] = ("blur", "baseline")
 FAIR_PERCENTILE, GOOD_PERCENTILE = 75, 95
 SIMILARITY_BOUNDS = (0.3, 0.8)
+# Less alike than this is changed, however little other images' maps have in common.
+LEAST_SIMILAR = 0.6
+LEAST_SPAN_BOUNDS = (0.02, 0.2)
 FEWEST_TO_FIT = 4
 
 
@@ -148,7 +152,8 @@ def fit_thresholds(made: Sequence[CaseMaps], told: Callable[[str], None] = lambd
     Hidden cells become what sets own maps apart from others' most clearly. An A needs a gain over
     random orderings above 95 % of others' maps, a B one above 75 %. Maps of different images show
     how alike maps are that have nothing but the method in common: a map that stays more alike than
-    95 % of those under random weights fails, and one that is less alike under noise has a C.
+    95 % of those under random weights fails, and one that is less alike under noise has a C. A score
+    must move more under hiding than 95 % of those of networks with random weights.
 
     Parameters
     ----------
@@ -163,17 +168,29 @@ def fit_thresholds(made: Sequence[CaseMaps], told: Callable[[str], None] = lambd
         tables[hidden] = _own_and_others(made, hidden)
         told(f"calibration: hidden parts as {hidden}, own maps win in {_wins(tables[hidden]):.0%}")
     chosen = max(WAYS_TO_HIDE, key=lambda hidden: _wins(tables[hidden]))
-    others = tables[chosen][:, 1]
+    others, spans = tables[chosen][:, 1], _spans_at_random(made, chosen)
     alike = float(np.clip(np.percentile(_unrelated(made), GOOD_PERCENTILE), *SIMILARITY_BOUNDS))
     fair, good = np.maximum(np.percentile(others, [FAIR_PERCENTILE, GOOD_PERCENTILE]), 0.0)
     return Thresholds(
         hidden=chosen,
+        least_span=round(float(np.clip(np.percentile(spans, GOOD_PERCENTILE), *LEAST_SPAN_BOUNDS)), 4),
         fair_gain=round(float(fair), 4),
         good_gain=round(float(good), 4),
-        most_similar=round(alike, 4),
+        most_similar=round(max(alike, LEAST_SIMILAR), 4),
         fair_stability=round(alike, 4),
         good_stability=round((1 + alike) / 2, 4),
     )
+
+
+def _spans_at_random(made: Sequence[CaseMaps], hidden: Hidden) -> list[float]:
+    """Return how much the scores of networks with random weights move when parts of the cases are hidden."""
+    spans = []
+    for number, one in enumerate(made):
+        asked = one.question
+        network = next(iter(cascade(asked.ensemble.explain_members()[0], (1.0,), number)))
+        random = replace(asked, ensemble=OneMember(network, asked.ensemble.device))
+        spans.append(CaseGrader(random, Thresholds(hidden=hidden)).references.span)
+    return spans
 
 
 def _own_and_others(made: Sequence[CaseMaps], hidden: Hidden) -> NDArray[np.float64]:

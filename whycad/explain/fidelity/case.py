@@ -51,9 +51,9 @@ class Question:
 
 @dataclass(frozen=True)
 class Budget:
-    """How much is spent on a case's grades."""
+    """How much is spent on a case's grades; ``curves`` of None fits the input's shape."""
 
-    curves: CurveOptions = field(default_factory=CurveOptions)
+    curves: CurveOptions | None = None
     repeats: RepeatOptions = field(default_factory=RepeatOptions)
 
 

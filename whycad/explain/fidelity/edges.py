@@ -9,23 +9,21 @@ from scipy import ndimage
 from whycad.types import FloatArray
 
 
-def edge_map(image: FloatArray, axes: tuple[int, ...] | None = None) -> FloatArray:
+def edge_map(image: FloatArray) -> FloatArray:
     """Return the Sobel gradient magnitude of a grey image or volume.
 
     Parameters
     ----------
     image : ndarray (*shape)
-    axes : tuple of int or None
-        Along which edges are looked for; None is all that are wider than one pixel.
+        Axes of one pixel are left out.
 
     References
     ----------
     Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018: maps that look like edges say
     little about the model.
     """
-    values = np.asarray(image, np.float64)
-    wide = tuple(axis for axis, side in enumerate(values.shape) if side > 1) if axes is None else axes
+    values = np.squeeze(np.asarray(image, np.float64))
     squares: NDArray[np.float64] = np.zeros_like(values)
-    for axis in wide:
+    for axis in range(values.ndim):
         squares += ndimage.sobel(values, axis=axis, mode="nearest") ** 2
-    return np.asarray(np.sqrt(squares), np.float32)
+    return np.asarray(np.sqrt(squares), np.float32).reshape(image.shape)

@@ -39,6 +39,7 @@ def _doing(job: Work) -> str:
         return "Waiting"
     if job.progress.stage != "explain" or job.running is None or not job.running.explain:
         return "Running the members"
-    said = job.progress.message.split(",")[0]
-    method = said if said in job.running.explain else job.running.explain[0]
-    return f"Explaining: {wording.method_name(method)}"
+    message = job.progress.message
+    named = next((m for m in job.running.explain if m in message.replace(",", " ").split()), job.running.explain[0])
+    doing = "Testing the map" if message.startswith("Testing") else "Explaining"
+    return f"{doing}: {wording.method_name(named)}"

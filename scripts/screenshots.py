@@ -94,6 +94,7 @@ def shoot_all(browser: Browser, url: str, theme: Theme) -> None:
     samples.nth(SAMPLE).click()
     _await_case(page)
     shoot(page, "case", theme)
+    _shoot_why(page, theme)
     for name, title in TABS.items():
         page.get_by_role("tab", name=title).click()
         page.get_by_role("tab", name=title).evaluate("tab => tab.scrollIntoView({block: 'center'})")
@@ -107,6 +108,39 @@ def shoot_all(browser: Browser, url: str, theme: Theme) -> None:
         page.locator("h2", has_text=title).wait_for()
         shoot(page, name, theme)
     page.close()
+
+
+def _shoot_why(page: Page, theme: Theme) -> None:
+    """Show the Why tab, the researcher's view of it, a compared pair, and a part taken away."""
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.locator(".st-key-argument").evaluate("card => card.scrollIntoView({block: 'start'})")
+    shoot(page, "case-why", theme)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    _mark_and_take_away(page)
+    page.locator(".st-key-what-if").evaluate("card => card.scrollIntoView({block: 'center'})")
+    shoot(page, "case-what-if", theme)
+    page.locator(".st-key-reader").get_by_text("Researcher").click()
+    page.get_by_test_id("viewer-method-occlusion").wait_for()
+    page.locator(".st-key-grades").evaluate("card => card.scrollIntoView({block: 'center'})")
+    shoot(page, "case-researcher", theme)
+    page.locator(".st-key-reader").get_by_text("Clinician").click()
+    page.get_by_text("Compare", exact=True).click()
+    page.locator('[data-testid="viewer-frame"][aria-busy="false"]').nth(1).wait_for()
+    shoot(page, "case-compare", theme)
+    page.get_by_text("Compare", exact=True).click()
+
+
+def _mark_and_take_away(page: Page) -> None:
+    page.get_by_test_id("viewer-tool-box").click()
+    box = page.get_by_test_id("viewer-stage").bounding_box()
+    assert box is not None, "the viewer is on the page"
+    page.mouse.move(box["x"] + 0.42 * box["width"], box["y"] + 0.42 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.54 * box["width"], box["y"] + 0.56 * box["height"], steps=5)
+    page.mouse.up()
+    page.locator(".st-key-what-if-region button:enabled").click()
+    page.locator(".st-key-change-0 img").nth(1).wait_for()
+    page.get_by_test_id("viewer-tool-pan").click()
 
 
 def other_tasks() -> list[str]:

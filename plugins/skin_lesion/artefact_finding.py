@@ -31,9 +31,11 @@ PATCH_COLOUR, PATCH_LIGHT, PATCH_AREA, FULL_PATCH, PATCH_SCORE = 18.0, 0.7, 0.00
 # Ink: bluer than its neighbourhood by this in b*, darker, and more blue than green.
 INK_BLUER, INK_TINT, INK_SHARE, NEIGHBOURHOOD = 6.0, 0.03, 0.003, 28.0
 # Hairs: dark lines at least so long and at most so wide; all together as long as this.
-HAIR_REACH, HAIR_WIDTH, HAIR_SLIM, HAIR_TOTAL = 28.0, 4.5, 5.0, 90.0
+HAIR_REACH, HAIR_WIDTH, HAIR_SLIM, HAIR_TOTAL = 28.0, 4.5, 5.0, 220.0
 # Hairs that cross are one object: at least so long, and nearly nowhere as thick as this.
 NET_REACH, HAIR_THICK, NET_THICK = 60.0, 8, 0.15
+# Skin's own lines form nets too: only darker ones away from the lesion speak for hair.
+NET_LESION, NET_DEPTH = 0.2, 0.09
 LONE_SLIM = 12.0
 RULER_SCORE = 0.5
 FAINT, NUMBERS_REACH = 0.025, 16
@@ -197,8 +199,16 @@ def hair(scene: Scene) -> FoundArtefact | None:
     slender = (single | crossing) & (_share(lines, scene.lesion) < 0.5)
     slender |= single & (lines.reach >= NET_REACH) & (lines.length > LONE_SLIM * np.maximum(lines.width, 1e-3))
     slender[[0, *scene.ruler_labels]] = False
-    straight = slender & ((lines.length > HAIR_SLIM * np.maximum(lines.width, 1e-3)) | crossing)
-    return _found("hair", slender[lines.labels], float(lines.reach[straight].sum()), HAIR_TOTAL, reach=2)
+    sure = single & (lines.length > HAIR_SLIM * np.maximum(lines.width, 1e-3))
+    sure |= crossing & (_share(lines, scene.lesion) < NET_LESION) & (_mean_depth(lines) > NET_DEPTH)
+    score = float(lines.reach[sure & slender].sum())
+    return _found("hair", slender[lines.labels], score, HAIR_TOTAL, reach=2)
+
+
+def _mean_depth(lines: Lines) -> NDArray[np.float64]:
+    """Return how much darker than its surroundings each line is on average, ``(n + 1,)``."""
+    total = np.bincount(lines.labels.ravel(), lines.depth.ravel(), minlength=len(lines.area))
+    return np.asarray(total / np.maximum(lines.area, 1))
 
 
 def _share(lines: Lines, mask: BoolArray) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 Ruler, ink, hair, dark corners and coloured patches are looked for on a copy of 400 x 300 pixels.
 Thresholds favour few false alarms over few misses, and were set on one half of ISIC 2017's
 training rows; ``artefact_check`` measures on the other half. The border and the bubbles of the gel
-are not looked for: no detector of this kind told them from skin and light.
+are not looked for.
 """
 
 from __future__ import annotations

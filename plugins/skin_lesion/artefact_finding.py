@@ -45,7 +45,7 @@ BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class SmallPicture:
     """One image at the size at which artefacts are looked for, and what several detectors need.
 
     Attributes
@@ -87,10 +87,14 @@ class Scene:
     @cached_property
     def lesion(self) -> BoolArray:
         """What is much darker than the brighter skin."""
-        seen = self.light[self.apart_from_corners(8)]
-        skin = float(np.quantile(seen, 0.75)) if seen.size else 1.0
         # Hairs are filled up first: a net of them would darken the skin below it.
-        return np.asarray(ndimage.gaussian_filter(self.light + self.lines.depth, 5.0) < 0.8 * skin)
+        return np.asarray(ndimage.gaussian_filter(self.light + self.lines.depth, 5.0) < 0.8 * self.skin_light)
+
+    @cached_property
+    def skin_light(self) -> float:
+        """Light of the brighter skin."""
+        seen = self.light[self.apart_from_corners(8)]
+        return float(np.quantile(seen, 0.75)) if seen.size else 1.0
 
     @cached_property
     def lines(self) -> Lines:
@@ -149,19 +153,19 @@ def _at_side(box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
     return any(part.start <= RIM or part.stop >= side - RIM for part, side in zip(box, shape, strict=True))
 
 
-def dark_corner(scene: Scene) -> FoundArtefact | None:
+def dark_corner(scene: SmallPicture) -> FoundArtefact | None:
     """Find the dark surround of the dermatoscope's aperture."""
     mask, n = scene.corners
     return _found("dark_corner", mask, n, 1, reach=6) if n else None
 
 
-def patches(scene: Scene) -> FoundArtefact | None:
+def patches(scene: SmallPicture) -> FoundArtefact | None:
     """Find a coloured calibration patch at the image's side."""
     score, mask = scene.patch
     return _found("patches", np.asarray(ndimage.binary_fill_holes(mask)), score, PATCH_SCORE, reach=6)
 
 
-def ink(scene: Scene) -> FoundArtefact | None:
+def ink(scene: SmallPicture) -> FoundArtefact | None:
     """Find violet or blue strokes of a skin marker."""
     where = scene.apart_from_corners(22)
     score, patch = scene.patch
@@ -175,11 +179,9 @@ def ink(scene: Scene) -> FoundArtefact | None:
     return _found("ink", np.asarray(mask), float(mask.mean()), INK_SHARE, reach=3)
 
 
-def _dark_lesion(scene: Scene) -> BoolArray:
+def _dark_lesion(scene: SmallPicture) -> BoolArray:
     """Return what is so dark that its blue is pigment's."""
-    seen = scene.light[scene.apart_from_corners(8)]
-    skin = float(np.quantile(seen, 0.75)) if seen.size else 1.0
-    return np.asarray(ndimage.gaussian_filter(scene.light, 5.0) < 0.6 * skin)
+    return np.asarray(ndimage.gaussian_filter(scene.light, 5.0) < 0.6 * scene.skin_light)
 
 
 def _around(values: FloatArray, where: BoolArray) -> FloatArray:
@@ -189,7 +191,7 @@ def _around(values: FloatArray, where: BoolArray) -> FloatArray:
     return np.asarray(ndimage.gaussian_filter(values * weight, NEIGHBOURHOOD, truncate=2.5) / np.maximum(below, 1e-3))
 
 
-def hair(scene: Scene) -> FoundArtefact | None:
+def hair(scene: SmallPicture) -> FoundArtefact | None:
     """Find dark hairs outside of the lesion, single ones and nets of crossing ones."""
     lines = scene.lines
     long = lines.reach >= HAIR_REACH
@@ -217,7 +219,7 @@ def _share(lines: Lines, mask: BoolArray) -> NDArray[np.float64]:
     return np.asarray(counts / np.maximum(lines.area, 1))
 
 
-def ruler(scene: Scene) -> FoundArtefact | None:
+def ruler(scene: SmallPicture) -> FoundArtefact | None:
     """Find a millimetre scale: a ticked line, or a row of ticks with its numbers."""
     score, label = scene.ruler
     if scene.ticks:
@@ -229,7 +231,7 @@ def ruler(scene: Scene) -> FoundArtefact | None:
     return _found("ruler", np.asarray(mask), score, RULER_SCORE, reach=2)
 
 
-def _about_ticks(scene: Scene) -> BoolArray:
+def _about_ticks(scene: SmallPicture) -> BoolArray:
     """Return a row of ticks and the dark strokes beside it."""
     ticks = np.isin(scene.lines.labels, scene.ticks)
     ends = scene.lines.centre[[scene.ticks[0], scene.ticks[-1]]]
@@ -278,7 +280,7 @@ def find(image: FloatArray) -> tuple[FoundArtefact, ...]:
         return ()
     picture = Image.fromarray(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8))
     small = picture.resize(SIZE[::-1], Image.Resampling.BILINEAR)
-    scene = Scene(np.asarray(small, np.float32) / np.float32(255))
+    scene = SmallPicture(np.asarray(small, np.float32) / np.float32(255))
     found = [item for detect in DETECTORS if (item := detect(scene)) is not None]
     return tuple(FoundArtefact(item.name, _resized(item.mask, (height, width)), item.confidence) for item in found)
 

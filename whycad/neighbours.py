@@ -27,6 +27,11 @@ LOOKED_AT = 12
 SAME_IMAGE_REMARK = "The same image, or a copy of it, is in the reference set of similar cases."
 
 
+def case_name(label: str, row: int) -> str:
+    """Return a reference case's id: its label and its number in the set."""
+    return f"{label}-{row:05d}"
+
+
 def embed(features: NDArray[np.floating], mean: FloatArray, basis: FloatArray) -> FloatArray:
     """Project features on a reference set's directions.
 
@@ -112,7 +117,7 @@ class Reference:
 
     def name(self, row: int) -> str:
         """Return a row's id: its label and number."""
-        return f"{self.labels[self.label_of[row]]}-{row:05d}"
+        return case_name(self.labels[self.label_of[row]], row)
 
 
 def nearest_of_label(reference: Reference, query: FloatArray, label: str, count: int) -> list[tuple[int, float]]:

@@ -3,7 +3,7 @@
 Ruler, ink, hair, dark corners and coloured patches are looked for on a copy of 400 x 300 pixels.
 Thresholds favour few false alarms over few misses, and were set on one half of ISIC 2017's
 training rows; ``artefact_check`` measures on the other half. The border and the bubbles of the gel
-are not looked for: no detector of this kind told them from skin and light.
+are not looked for.
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ PATCH_COLOUR, PATCH_LIGHT, PATCH_AREA, FULL_PATCH, PATCH_SCORE = 18.0, 0.7, 0.00
 # Ink: bluer than its neighbourhood by this in b*, darker, and more blue than green.
 INK_BLUER, INK_TINT, INK_SHARE, NEIGHBOURHOOD = 6.0, 0.03, 0.003, 28.0
 # Hairs: dark lines at least so long and at most so wide; all together as long as this.
-HAIR_REACH, HAIR_WIDTH, HAIR_SLIM, HAIR_TOTAL = 28.0, 4.5, 5.0, 90.0
+HAIR_REACH, HAIR_WIDTH, HAIR_SLIM, HAIR_TOTAL = 28.0, 4.5, 5.0, 220.0
 # Hairs that cross are one object: at least so long, and nearly nowhere as thick as this.
 NET_REACH, HAIR_THICK, NET_THICK = 60.0, 8, 0.15
+# Skin's own lines form nets too: only darker ones away from the lesion speak for hair.
+NET_LESION, NET_DEPTH = 0.2, 0.09
 LONE_SLIM = 12.0
 RULER_SCORE = 0.5
 FAINT, NUMBERS_REACH = 0.025, 16
@@ -43,7 +45,7 @@ BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class SmallPicture:
     """One image at the size at which artefacts are looked for, and what several detectors need.
 
     Attributes
@@ -85,10 +87,14 @@ class Scene:
     @cached_property
     def lesion(self) -> BoolArray:
         """What is much darker than the brighter skin."""
-        seen = self.light[self.apart_from_corners(8)]
-        skin = float(np.quantile(seen, 0.75)) if seen.size else 1.0
         # Hairs are filled up first: a net of them would darken the skin below it.
-        return np.asarray(ndimage.gaussian_filter(self.light + self.lines.depth, 5.0) < 0.8 * skin)
+        return np.asarray(ndimage.gaussian_filter(self.light + self.lines.depth, 5.0) < 0.8 * self.skin_light)
+
+    @cached_property
+    def skin_light(self) -> float:
+        """Light of the brighter skin."""
+        seen = self.light[self.apart_from_corners(8)]
+        return float(np.quantile(seen, 0.75)) if seen.size else 1.0
 
     @cached_property
     def lines(self) -> Lines:
@@ -147,19 +153,19 @@ def _at_side(box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
     return any(part.start <= RIM or part.stop >= side - RIM for part, side in zip(box, shape, strict=True))
 
 
-def dark_corner(scene: Scene) -> FoundArtefact | None:
+def dark_corner(scene: SmallPicture) -> FoundArtefact | None:
     """Find the dark surround of the dermatoscope's aperture."""
     mask, n = scene.corners
     return _found("dark_corner", mask, n, 1, reach=6) if n else None
 
 
-def patches(scene: Scene) -> FoundArtefact | None:
+def patches(scene: SmallPicture) -> FoundArtefact | None:
     """Find a coloured calibration patch at the image's side."""
     score, mask = scene.patch
     return _found("patches", np.asarray(ndimage.binary_fill_holes(mask)), score, PATCH_SCORE, reach=6)
 
 
-def ink(scene: Scene) -> FoundArtefact | None:
+def ink(scene: SmallPicture) -> FoundArtefact | None:
     """Find violet or blue strokes of a skin marker."""
     where = scene.apart_from_corners(22)
     score, patch = scene.patch
@@ -173,11 +179,9 @@ def ink(scene: Scene) -> FoundArtefact | None:
     return _found("ink", np.asarray(mask), float(mask.mean()), INK_SHARE, reach=3)
 
 
-def _dark_lesion(scene: Scene) -> BoolArray:
+def _dark_lesion(scene: SmallPicture) -> BoolArray:
     """Return what is so dark that its blue is pigment's."""
-    seen = scene.light[scene.apart_from_corners(8)]
-    skin = float(np.quantile(seen, 0.75)) if seen.size else 1.0
-    return np.asarray(ndimage.gaussian_filter(scene.light, 5.0) < 0.6 * skin)
+    return np.asarray(ndimage.gaussian_filter(scene.light, 5.0) < 0.6 * scene.skin_light)
 
 
 def _around(values: FloatArray, where: BoolArray) -> FloatArray:
@@ -187,7 +191,7 @@ def _around(values: FloatArray, where: BoolArray) -> FloatArray:
     return np.asarray(ndimage.gaussian_filter(values * weight, NEIGHBOURHOOD, truncate=2.5) / np.maximum(below, 1e-3))
 
 
-def hair(scene: Scene) -> FoundArtefact | None:
+def hair(scene: SmallPicture) -> FoundArtefact | None:
     """Find dark hairs outside of the lesion, single ones and nets of crossing ones."""
     lines = scene.lines
     long = lines.reach >= HAIR_REACH
@@ -197,8 +201,16 @@ def hair(scene: Scene) -> FoundArtefact | None:
     slender = (single | crossing) & (_share(lines, scene.lesion) < 0.5)
     slender |= single & (lines.reach >= NET_REACH) & (lines.length > LONE_SLIM * np.maximum(lines.width, 1e-3))
     slender[[0, *scene.ruler_labels]] = False
-    straight = slender & ((lines.length > HAIR_SLIM * np.maximum(lines.width, 1e-3)) | crossing)
-    return _found("hair", slender[lines.labels], float(lines.reach[straight].sum()), HAIR_TOTAL, reach=2)
+    sure = single & (lines.length > HAIR_SLIM * np.maximum(lines.width, 1e-3))
+    sure |= crossing & (_share(lines, scene.lesion) < NET_LESION) & (_mean_depth(lines) > NET_DEPTH)
+    score = float(lines.reach[sure & slender].sum())
+    return _found("hair", slender[lines.labels], score, HAIR_TOTAL, reach=2)
+
+
+def _mean_depth(lines: Lines) -> NDArray[np.float64]:
+    """Return how much darker than its surroundings each line is on average, ``(n + 1,)``."""
+    total = np.bincount(lines.labels.ravel(), lines.depth.ravel(), minlength=len(lines.area))
+    return np.asarray(total / np.maximum(lines.area, 1))
 
 
 def _share(lines: Lines, mask: BoolArray) -> NDArray[np.float64]:
@@ -207,7 +219,7 @@ def _share(lines: Lines, mask: BoolArray) -> NDArray[np.float64]:
     return np.asarray(counts / np.maximum(lines.area, 1))
 
 
-def ruler(scene: Scene) -> FoundArtefact | None:
+def ruler(scene: SmallPicture) -> FoundArtefact | None:
     """Find a millimetre scale: a ticked line, or a row of ticks with its numbers."""
     score, label = scene.ruler
     if scene.ticks:
@@ -219,7 +231,7 @@ def ruler(scene: Scene) -> FoundArtefact | None:
     return _found("ruler", np.asarray(mask), score, RULER_SCORE, reach=2)
 
 
-def _about_ticks(scene: Scene) -> BoolArray:
+def _about_ticks(scene: SmallPicture) -> BoolArray:
     """Return a row of ticks and the dark strokes beside it."""
     ticks = np.isin(scene.lines.labels, scene.ticks)
     ends = scene.lines.centre[[scene.ticks[0], scene.ticks[-1]]]
@@ -268,7 +280,7 @@ def find(image: FloatArray) -> tuple[FoundArtefact, ...]:
         return ()
     picture = Image.fromarray(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8))
     small = picture.resize(SIZE[::-1], Image.Resampling.BILINEAR)
-    scene = Scene(np.asarray(small, np.float32) / np.float32(255))
+    scene = SmallPicture(np.asarray(small, np.float32) / np.float32(255))
     found = [item for detect in DETECTORS if (item := detect(scene)) is not None]
     return tuple(FoundArtefact(item.name, _resized(item.mask, (height, width)), item.confidence) for item in found)
 

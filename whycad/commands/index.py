@@ -41,6 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Gather features and write them."""
     from whycad.inference import choose_device, load_members
+    from whycad.neighbours import case_name
     from whycad.reference_index import build, gather, shuffled, write_index
     from whycad.registry import discover
 
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     arrays = build(gathered, plugin, args.name or _name(args, plugin), order)
     codes = [gathered.labels[i] for i in order]
     bodies = [gathered.pictures[i] for i in order] if args.pictures else []
-    pictures = {f"{code}-{row:05d}": body for row, (code, body) in enumerate(zip(codes, bodies, strict=False))}
+    pictures = {case_name(codes[row], row): body for row, body in enumerate(bodies)}
     write_index(arrays, path, pictures)
     say(f"{len(codes)} cases, {arrays['vectors'].shape[1]} numbers each, {path.stat().st_size / 1e6:.2f} MB: {path}")
     return 0

@@ -77,3 +77,12 @@ def test_every_detector_that_is_offered_works_on_real_images(repo) -> None:  # t
         assert counted["sensitivity"] >= 0.25, name
         assert counted["false_alarms"] <= 0.08, name
         assert counted["sensitivity"] >= 4 * counted["false_alarms"], name
+
+
+def test_the_training_notes_say_what_was_measured(repo) -> None:  # type: ignore[no-untyped-def]
+    folder = repo / "plugins" / "skin_lesion"
+    stored = json.loads((folder / "artefact-figures.json").read_text())["check"]
+    notes = (folder / "TRAINING.md").read_text()
+    for counted in stored.values():
+        for share, n in (("sensitivity", "n_with"), ("false_alarms", "n_without")):
+            assert f"{100 * counted[share]:.1f} % of {counted[n]}" in notes

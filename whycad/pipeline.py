@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from whycad import __version__
-from whycad.argument import line_of_argument
+from whycad.argument import with_findings
 from whycad.batch import predict_batch
 from whycad.errors import PluginError
 from whycad.hooks import Hooks
 from whycad.reading import Reading, evidence_of, on_source_grid, read_whole
-from whycad.reference import reference_of
 from whycad.scoring import calibration_of, input_problems
 from whycad.targets import Target, each_way, target_of
 from whycad.types import AnalysisRequest, AnalysisResult, EvidenceLevel, Progress, Provenance, Study
@@ -83,12 +82,7 @@ def _with_evidence(result: AnalysisResult, reading: Reading, ensemble: Ensemble,
     shown = replace(
         result, measurements=evidence.measurements, concepts=evidence.concepts, segmentations=tuple(outlines)
     )
-    return _with_findings(shown, ensemble.plugin)
-
-
-def _with_findings(result: AnalysisResult, plugin: Plugin) -> AnalysisResult:
-    """Draw up the line of argument anew, from the evidence and the maps that there are."""
-    return replace(result, findings=line_of_argument(result, plugin.manifest, reference_of(plugin)))
+    return with_findings(shown, ensemble.plugin)
 
 
 @dataclass(frozen=True)
@@ -158,7 +152,7 @@ def _with_map(
         map=on_source_grid(attribution.map, reading, result.source_shape),
         disagreement=None if differs is None else on_source_grid(differs, reading, result.source_shape),
     )
-    return _with_findings(replace(result, attributions=(*result.attributions, shown)), plugin)
+    return with_findings(replace(result, attributions=(*result.attributions, shown)), plugin)
 
 
 def _evidence_notes(plugin: Plugin) -> tuple[str, ...]:

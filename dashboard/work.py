@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dashboard import cache
 from dashboard.state import OpenCase, Session, Work
 from dashboard.text import error_text
+from whycad.argument import with_findings
 from whycad.errors import JobError, WhyCadError
 from whycad.jobs import JobStatus
 from whycad.manifest import Manifest
-from whycad.types import AnalysisRequest, Region
+from whycad.types import AnalysisRequest, AnalysisResult, Region
 
 
 def waits_for_click(case: OpenCase, manifest: Manifest) -> bool:
@@ -123,15 +124,22 @@ def _take_partial(work: Work, status: JobStatus) -> bool:
     if partial is None or id(partial) == work.partial_seen:
         return False
     work.partial_seen = id(partial)
-    work.add(partial)
+    _take(work, partial)
     return True
+
+
+def _take(work: Work, result: AnalysisResult) -> None:
+    """Join a newer result with the maps there are, and draw up the line of argument from all of them."""
+    work.add(result)
+    plugin = cache.registry().get(result.provenance.plugin_id)
+    work.result = with_findings(work.result or result, plugin)
 
 
 def _take_end(work: Work, status: JobStatus) -> None:
     cache.desk().forget(work.job_id)
     work.job_id = ""
     if status.result is not None:
-        work.add(status.result)
+        _take(work, status.result)
     if status.state == "failed":
         work.message = error_text(status.error or JobError("the job failed"))
     if status.state == "cancelled":

@@ -8,14 +8,14 @@ distributions; ratios count each measurement by itself and do not add up to the 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from whycad.argument_words import (
     Place,
     Subject,
-    cases_of,
     conflict_inside,
     conflict_outside,
     finding_sentence,
@@ -23,10 +23,13 @@ from whycad.argument_words import (
 )
 from whycad.manifest import Manifest, Words
 from whycad.map_mass import MassInside, covered, mass_inside
-from whycad.reference import Distribution, LabelDistribution, Reference, ReferenceSource
+from whycad.reference import Distribution, LabelDistribution, Reference, ReferenceSource, reference_of
 from whycad.targets import target_of
 from whycad.types import AnalysisResult, Concept, Finding, Measurement, Segmentation, TaskKind
-from whycad.wording import printable, ranked, shows_answer
+from whycad.wording import cases_of, printable, ranked, shows_answer
+
+if TYPE_CHECKING:
+    from whycad.plugin import Plugin
 
 # Chosen, not fitted. A window of a fifth of the pooled cases, as much prior weight as ten cases.
 WINDOW = 0.2
@@ -63,6 +66,17 @@ class _Weighed:
 
     finding: Finding
     ratio: float
+
+
+def with_findings(result: AnalysisResult, plugin: Plugin) -> AnalysisResult:
+    """Return a result with its line of argument drawn up anew, from the evidence and all maps that it has.
+
+    Raises
+    ------
+    ManifestError
+        When the task's reference file is broken.
+    """
+    return replace(result, findings=line_of_argument(result, plugin.manifest, reference_of(plugin)))
 
 
 def line_of_argument(result: AnalysisResult, manifest: Manifest, reference: Reference | None) -> tuple[Finding, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from whycad.manifest import Manifest, Words
+from whycad.manifest import Words
 from whycad.map_mass import MassInside
 from whycad.wording import method_name, percent, printable
 
@@ -44,12 +44,6 @@ class Place:
     cases: str
     smaller: float
     larger: float
-
-
-def cases_of(code: str, manifest: Manifest) -> str:
-    """Return what cases of a label are called: ``melanomas``, or ``cases of F2``."""
-    label = manifest.label(code)
-    return label.plural or f"cases of “{label.name}”"
 
 
 def share(value: float) -> str:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from whycad.argument import line_of_argument
+from whycad.argument import with_findings
 from whycad.errors import PluginError
 from whycad.hooks import Hooks
 from whycad.reading import Reading, on_source_grid
-from whycad.reference import reference_of
 from whycad.scoring import calibration_of
 from whycad.targets import Target, each_way, target_of
 from whycad.types import AnalysisRequest, AnalysisResult, Progress
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from whycad.explain.fidelity.case import CaseGrader
     from whycad.inference import Ensemble
     from whycad.manifest import Manifest
-    from whycad.plugin import Plugin
 
 # Of a map that is graded, the share of its progress that making it takes.
 MAKING = 0.6
@@ -54,11 +52,6 @@ def with_maps(result: AnalysisResult, maker: MapMaker) -> AnalysisResult:
     for step in _steps(result, maker.request, maker.ensemble.plugin.manifest):
         result = _with_map(result, step, maker)
     return result
-
-
-def with_findings(result: AnalysisResult, plugin: Plugin) -> AnalysisResult:
-    """Draw up the line of argument anew, from the evidence and the maps that there are."""
-    return replace(result, findings=line_of_argument(result, plugin.manifest, reference_of(plugin)))
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from whycad import __version__
+from whycad.argument import with_findings
 from whycad.batch import predict_batch
-from whycad.case_maps import MapMaker, with_findings, with_maps
+from whycad.case_maps import MapMaker, with_maps
 from whycad.errors import ManifestError, PredictionError
 from whycad.hooks import Hooks
 from whycad.reading import Reading, evidence_of, on_source_grid, read_whole

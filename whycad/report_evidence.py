@@ -6,6 +6,7 @@ import numpy as np
 
 from whycad import wording
 from whycad.manifest import Manifest
+from whycad.reference import range_label
 from whycad.rendering import OUTLINE_COLOURS, data_uri, outlined, shown_slice
 from whycad.types import AnalysisResult, JsonObject, SliceProfile, Study
 
@@ -27,9 +28,10 @@ def evidence_context(result: AnalysisResult, study: Study, manifest: Manifest) -
     """
     if not (result.measurements or result.concepts or result.segmentations):
         return None
+    usual = wording.cases_of(range_label(manifest), manifest)
     return {
         "measurements": [
-            (*wording.measurement_words(item), wording.places_words(item.percentiles, manifest))
+            (*wording.measurement_words(item, usual), wording.places_words(item.percentiles, manifest))
             for item in result.measurements
         ],
         "concepts": [

@@ -178,15 +178,29 @@ def names(codes: Sequence[str], manifest: Manifest) -> str:
     return ", ".join(manifest.label(code).name for code in codes) or "none"
 
 
-def measurement_words(item: Measurement) -> tuple[str, str]:
-    """Return a measurement's name, and ``12.3 mm (usually 4 to 30), from the outline``."""
+def measurement_words(item: Measurement, usual: str = "") -> tuple[str, str]:
+    """Return a measurement's name, and ``12.3 mm (usually 4 to 30), from the outline``.
+
+    Parameters
+    ----------
+    item : Measurement
+    usual : str
+        The cases whose central range it is, where they are known: ``nevi`` gives ``90 % of nevi: 4 to 30``.
+    """
     unit = "" if item.unit in ("", "1") else f" {printable(item.unit, 20)}"
     text = f"{item.value:.3g}{unit}"
     if item.reference_range is not None:
         low, high = item.reference_range
-        text += f" (usually {low:.3g} to {high:.3g})"
+        known = f"90 % of {usual}:" if usual and item.percentiles else "usually"
+        text += f" ({known} {low:.3g} to {high:.3g})"
     method = f", {printable(item.method, 120)}" if item.method else ""
     return _title(item.name), text + method
+
+
+def cases_of(code: str, manifest: Manifest) -> str:
+    """Return what cases of a label are called: ``melanomas``, or ``cases of “F2”``."""
+    label = manifest.label(code)
+    return label.plural or f"cases of “{label.name}”"
 
 
 def places_words(percentiles: Mapping[str, float], manifest: Manifest) -> str:
@@ -195,7 +209,7 @@ def places_words(percentiles: Mapping[str, float], manifest: Manifest) -> str:
     Labels whose distribution is not established are left out; empty where none is.
     """
     parts = [
-        f"{percent(percentiles[label.code] / 100)} of {label.plural or label.name}"
+        f"{percent(percentiles[label.code] / 100)} of {cases_of(label.code, manifest)}"
         for label in manifest.labels
         if label.code in percentiles
     ]

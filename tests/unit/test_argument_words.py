@@ -2,10 +2,11 @@
 
 import pytest
 
-from whycad.argument_words import Place, Subject, cases_of, finding_sentence, map_sentence, share
+from whycad.argument_words import Place, Subject, finding_sentence, map_sentence, share
 from whycad.manifest import Words
 from whycad.map_mass import MassInside
 from whycad.testing.plugins import write_plugin
+from whycad.wording import cases_of
 
 ASYMMETRY = Subject("Asymmetry of shape 9 %", Words(less="are more symmetric", more="are less symmetric"))
 

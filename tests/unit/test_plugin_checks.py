@@ -107,6 +107,8 @@ def call_everything(plugin: Plugin) -> None:
     "part",
     [
         Evidence(measurements=("x",)),  # type: ignore[arg-type]
+        Evidence(measurements=(Measurement("m", 1.0, "mm", scale=0.0),)),
+        Evidence(measurements=(Measurement("m", 1.0, "mm", scale=float("nan")),)),
         Evidence(concepts=(Measurement("m", 1.0, "mm"),)),  # type: ignore[arg-type]
         Evidence(segmentations=(Concept("c", "?", ("a",), (1.0,)),)),  # type: ignore[arg-type]
     ],
@@ -150,6 +152,9 @@ def test_only_tasks_that_read_slices_take_volumes(tmp_path: Path) -> None:
         (TinyPlugin(more="[decision.refer_probability]\na = 1.5\n"), "refer_probability.a"),
         (TinyPlugin(more="[decision.costs.report.a]\nz = 1.0\n"), r"unknown label codes \['z'\]"),
         (TinyPlugin(more="[decision.costs]\nrefer = -1.0\n"), "costs.refer"),
+        (TinyPlugin(more='[argument]\nabsent = ["z"]\n'), r"unknown label codes \['z'\]"),
+        (TinyPlugin(more='[reference]\nfile = "r.json"\nrange_label = "z"\n'), r"unknown label codes \['z'\]"),
+        (TinyPlugin(more='[reference]\nfile = "../r.json"\n'), "reference.file"),
     ],
 )
 def test_a_manifest_that_contradicts_itself_is_refused(tmp_path: Path, spec: TinyPlugin, says: str) -> None:

@@ -189,6 +189,7 @@ def test_the_line_of_argument_and_places_are_written(content: ReportContent) -> 
     assert "For Melanoma Size 12 mm, above 93 % of nevi." in text
     assert text.index("Map and measurements disagree") < text.index("For Melanoma") < text.index("Against Melanoma")
     assert "above 41 % of melanomas, 93 % of nevi" in text
+    assert "12.3 mm (90 % of nevi: 4 to 30)" in text
     assert "radiologists rated Melanocytic nevus 1.0 to 2.0 (central 90 %)" in text
     assert not page.named("script")
     refused = replace(result, prediction=replace(result.prediction, decision=Decision(DecisionKind.REJECT, ("x",))))

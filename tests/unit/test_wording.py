@@ -136,3 +136,22 @@ def test_the_expected_stage_lies_between_its_neighbours(
     p = np.zeros(7, np.float32)
     p[2], p[3] = 1 - (place - 2), place - 2
     assert wording.expected_stage(replace(result.prediction, probabilities=p), manifest) == text
+
+
+def test_places_name_the_labels_that_are_established(manifest: Manifest) -> None:
+    assert wording.places_words({}, manifest) == ""
+    assert wording.places_words({"nv": 93.0, "mel": 41.2}, manifest) == "above 41 % of melanomas, 93 % of nevi"
+
+
+def test_a_range_names_whose_it_is_where_that_is_known() -> None:
+    plain = Measurement("size", 12.34, "mm", (4.0, 30.0), "from the outline")
+    assert "(usually 4 to 30)" in wording.measurement_words(plain, "nevi")[1]
+    placed = replace(plain, percentiles={"nv": 60.0})
+    assert wording.measurement_words(placed, "nevi")[1] == "12.3 mm (90 % of nevi: 4 to 30), from the outline"
+
+
+def test_the_readers_own_ratings_are_given_by_label(manifest: Manifest) -> None:
+    rated = Concept("margin", "?", ("poor", "sharp"), (0.5, 0.5), readers={"nv": (1.0, 1.75)})
+    expected = "radiologists rated Melanocytic nevus 1.0 to 1.8 (central 90 %)"
+    assert wording.readers_words(rated, manifest) == expected
+    assert wording.readers_words(replace(rated, readers={}), manifest) == ""

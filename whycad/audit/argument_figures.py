@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whycad.audit.bootstrap import Estimate, GroupBootstrap, Statistic
+from whycad.audit.bootstrap import Estimate, GroupBootstrap, Statistic, share_interval
 from whycad.audit.outlines import rounded, weighted_mean
 from whycad.reference import Distribution, Reference
 from whycad.types import AnalysisResult, JsonObject
@@ -91,8 +91,14 @@ def argument_figures(cases: Sequence[ArguedCase], *, n_draws: int = 1000) -> Jso
     found = bootstrap.estimate(statistics)
     enough = {"conflict_right": right.sum(), "conflict_wrong": (~right).sum()}
     enough["balance_auroc"] = min(enough.values())
+    found = {name: item if name == "balance_auroc" else _share_of(item, bootstrap) for name, item in found.items()}
     shown = {name: _rounded(found[name], int(enough.get(name, len(cases)))) for name in HEADLINES}
     return {"n": len(cases), "n_groups": bootstrap.n_groups, "n_wrong": int((~right).sum()), **shown}
+
+
+def _share_of(estimate: Estimate, bootstrap: GroupBootstrap) -> Estimate:
+    """Return a share with an interval that claims no certainty where all or none count."""
+    return replace(estimate, interval=share_interval(estimate, bootstrap.n_groups))
 
 
 def _auroc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> Statistic:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whycad.audit.bootstrap import Estimate, GroupBootstrap, Statistic
+from whycad.audit.bootstrap import Estimate, GroupBootstrap, Statistic, share_interval
 from whycad.types import JsonObject
 
 GOOD = 0.85
@@ -61,7 +61,10 @@ def outline_summary(cases: Sequence[Outlined], labels: Sequence[str]) -> JsonObj
         **{f"dice_mean_{label}": weighted_mean(dice, known == label) for label in labels},
     }
     bootstrap = GroupBootstrap([case.group for case in cases])
-    figures = {name: rounded(estimate) for name, estimate in bootstrap.estimate(statistics).items()}
+    found = bootstrap.estimate(statistics)
+    for name in ("dice_above_85", "without_outline"):
+        found[name] = replace(found[name], interval=share_interval(found[name], bootstrap.n_groups))
+    figures = {name: rounded(estimate) for name, estimate in found.items()}
     counts = {label: int((known == label).sum()) for label in labels}
     quartiles = [round(float(q), 4) for q in np.percentile(dice, [25, 50, 75])]
     return {"n": len(cases), "n_groups": bootstrap.n_groups, "counts": counts, "dice_quartiles": quartiles, **figures}

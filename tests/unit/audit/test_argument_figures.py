@@ -23,6 +23,7 @@ def test_shares_are_counted_among_their_own_cases():
     assert (found["n"], found["n_groups"], found["n_wrong"]) == (80, 40, 40)
     assert found["three_for"]["value"] == pytest.approx(2 / 5)
     assert found["conflict_right"]["value"] == 0
+    assert found["conflict_right"]["interval"][1] > 0.05, "none of 40 groups is not certainly none"
     assert found["conflict_wrong"]["value"] == pytest.approx(0.5)
     low, high = found["conflict_wrong"]["interval"]
     assert low < 0.5 < high

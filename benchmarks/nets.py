@@ -69,6 +69,22 @@ class Small(nn.Module):
         return self.head(self.body(x).mean(dim=(2, 3)))
 
 
+class Pooled(nn.Module):
+    """A plain net for 64-pixel images: three convolutions at full resolution, each pooled, 7 outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for n_in, n_out in ((3, 32), (32, 64), (64, 128)):
+            layers += [nn.Conv2d(n_in, n_out, 3, 1, 1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(), nn.MaxPool2d(2)]
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(128, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(n, 3, H, W)`` to logits ``(n, 7)``."""
+        return self.head(self.body(x).mean(dim=(2, 3)))
+
+
 class Free(nn.Module):
     """A classifier that costs almost nothing, which leaves the method's own work."""
 

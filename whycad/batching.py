@@ -2,7 +2,7 @@
 
 On a CPU the best batch is a matter of memory traffic. Activations should stay in cache, which
 asks for few images; the weights are read once per pass, which asks for many. Measured best sizes
-lie where the largest activation is about 4 MB, or twice the largest weight where that is more.
+lie where the largest activation is about 2 MB, or twice the largest weight where that is more.
 The rule is deterministic, so that one case gives one result.
 """
 
@@ -14,7 +14,7 @@ from math import prod
 import torch
 from torch import nn
 
-CPU_ACTIVATION_BYTES = 4 * 2**20
+CPU_ACTIVATION_BYTES = 2 * 2**20
 CPU_WEIGHTS_FACTOR = 2
 CPU_FEWEST, CPU_MOST = 4, 32
 CPU_MEMORY_BYTES = 128 * 2**20

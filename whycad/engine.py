@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -64,15 +66,15 @@ class Engine:
         return "float16 mixed" if self.device.type == "cuda" else "float32"
 
     def laid_out(self, batch: Tensor) -> Tensor:
-        """Return a batch as the members read it fastest; on a CPU that is done once for all members."""
+        """Return a batch laid out as the members read it fastest."""
         return batch.contiguous(memory_format=torch.channels_last) if batch.ndim == 4 else batch
 
     def run(self, member: int, function: str, batch: Tensor) -> object:
         """Call one member's function on a batch and return whatever it returns."""
         batch = self.laid_out(batch.to(self.device))
-        mixed = self.device.type == "cuda"
+        mixed = torch.autocast(self.device.type, dtype=torch.float16) if self.device.type == "cuda" else nullcontext()
         # Not inference mode: a tensor that a network makes and keeps there could never be differentiated.
-        with torch.no_grad(), torch.autocast(self.device.type, dtype=torch.float16, enabled=mixed):
+        with torch.no_grad(), mixed:
             output = getattr(self.members[member], function)(batch)
         if isinstance(output, Mapping):
             return {name: _to_cpu(part) for name, part in output.items()}
@@ -96,6 +98,11 @@ def make_engine(plugin: Plugin, members: Sequence[nn.Module], device: torch.devi
         keep_freed_memory()
     ready = [member.to(device).eval().requires_grad_(False) for member in ready]
     return Engine(tuple(ready), device, fitted_batch(spec.shape, device, ready[0]))
+
+
+def all_finite(values: Tensor) -> bool:
+    """Tell whether no number is NaN or infinite; the sum is asked first, which is one pass without a copy."""
+    return math.isfinite(float(values.sum())) or bool(torch.isfinite(values).all())
 
 
 def check_output(plugin: Plugin, output: object, n: int, width: int | None) -> Tensor:
@@ -123,7 +130,7 @@ def check_output(plugin: Plugin, output: object, n: int, width: int | None) -> T
         declared = f"plugin.toml declares {width} labels" if width is not None else "features are one row per input"
         shown = (1, *output.shape[1:]) if output.ndim and len(output) == n else tuple(output.shape)
         raise PluginError(f"{plugin.label}: output shape {tuple(shown)}, but {declared}")
-    if not torch.isfinite(output).all():
+    if not all_finite(output):
         raise PredictionError(
             f"{plugin.label}: the network returned NaN or infinite values; no score is given",
             remedy="tell whoever maintains the plugin",

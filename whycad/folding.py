@@ -1,7 +1,8 @@
-"""Batch norms folded into the convolutions before them: the same function in fewer passes.
+"""Batch norms folded into the convolutions before them, ReLUs in place: the same function in fewer passes.
 
 Which convolution feeds which norm is seen in a traced run, not guessed from names, so that any
-plain module works. The folded copy is compared with the original and dropped if they differ.
+plain module works. The copy is compared with the original after each step, and the step dropped
+if they differ.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def folded(model: nn.Module, example: Tensor) -> nn.Module:
     torch.nn.Module
         Shares no parameters with the model, unless it is the model.
     """
-    pairs = _pairs(model, example)
+    pairs, activations = _traced(model, example)
     if not pairs:
         return model
     copied = copy.deepcopy(model)
@@ -44,7 +45,12 @@ def folded(model: nn.Module, example: Tensor) -> nn.Module:
         conv, norm = copied.get_submodule(conv_name), copied.get_submodule(norm_name)
         _replace(copied, conv_name, fuse_conv_bn_eval(conv, norm))  # type: ignore[type-var, arg-type]
         _replace(copied, norm_name, nn.Identity())
-    return copied if agree(model, copied, example) else model
+    if not agree(model, copied, example):
+        return model
+    in_place = copy.deepcopy(copied)
+    for name in activations:
+        _replace(in_place, name, nn.ReLU(inplace=True))
+    return in_place if agree(model, in_place, example) else copied
 
 
 def agree(model: nn.Module, other: nn.Module, example: Tensor) -> bool:
@@ -71,29 +77,40 @@ def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
     setattr(model.get_submodule(parent), child, module)
 
 
-def _pairs(model: nn.Module, example: Tensor) -> list[tuple[str, str]]:
-    """Run the model once and list each norm whose input is the very output of a convolution."""
+def _traced(model: nn.Module, example: Tensor) -> tuple[list[tuple[str, str]], list[str]]:
+    """Run the model once; list the norms whose input is the very output of a convolution, and the ReLUs after either.
+
+    Only modules that are called once count.
+    """
     made_by: dict[int, str] = {}
     outputs: list[Tensor] = []  # kept alive, so that an id names one tensor
     calls: Counter[str] = Counter()
     pairs: list[tuple[str, str]] = []
+    activations: list[str] = []
 
-    def after_convolution(name: str, output: Tensor) -> None:
+    def after(name: str, output: Tensor) -> None:
         calls[name] += 1
         outputs.append(output)
         made_by[id(output)] = name
 
     def before_norm(name: str, source: Tensor) -> None:
+        if isinstance(model.get_submodule(made_by.get(id(source), "")), _CONVOLUTIONS):
+            pairs.append((made_by[id(source)], name))
+
+    def before_relu(name: str, source: Tensor) -> None:
         calls[name] += 1
         if id(source) in made_by:
-            pairs.append((made_by[id(source)], name))
+            activations.append(name)
 
     handles = []
     for name, module in model.named_modules():
-        if isinstance(module, _CONVOLUTIONS):
-            handles.append(module.register_forward_hook(lambda _m, _i, out, name=name: after_convolution(name, out)))
-        elif isinstance(module, _NORMS) and module.running_mean is not None:
+        is_norm = isinstance(module, _NORMS) and module.running_mean is not None
+        if is_norm:
             handles.append(module.register_forward_pre_hook(lambda _m, args, name=name: before_norm(name, args[0])))
+        if is_norm or isinstance(module, _CONVOLUTIONS):
+            handles.append(module.register_forward_hook(lambda _m, _i, out, name=name: after(name, out)))
+        elif type(module) is nn.ReLU:
+            handles.append(module.register_forward_pre_hook(lambda _m, args, name=name: before_relu(name, args[0])))
     try:
         with torch.no_grad():
             model(example)
@@ -101,4 +118,5 @@ def _pairs(model: nn.Module, example: Tensor) -> list[tuple[str, str]]:
         for handle in handles:
             handle.remove()
     used = Counter(name for pair in pairs for name in pair)
-    return [pair for pair in pairs if all(calls[name] == 1 and used[name] == 1 for name in pair)]
+    once = [pair for pair in pairs if all(calls[name] == 1 and used[name] == 1 for name in pair)]
+    return once, [name for name in activations if calls[name] == 1]

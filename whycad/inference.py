@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from whycad.engine import check_evidence_output, check_output, choose_device, make_engine, view_of
+from whycad.engine import all_finite, check_evidence_output, check_output, choose_device, make_engine, view_of
 from whycad.errors import JobCancelledError, PluginError, PredictionError, WeightsError
 from whycad.evidence_model import EvidenceModel, load_evidence_model
 from whycad.manifest import View
@@ -250,8 +250,7 @@ class Ensemble:
         expected = (spec.channels, *spec.shape)
         if tuple(batch.shape[1:]) != expected:
             raise PredictionError(f"{self.plugin.label}: input shape {tuple(batch.shape[1:])}, expected {expected}")
-        # A sum is finite only where every number is; it is read once and makes no copy.
-        if not torch.isfinite(batch.sum()) and not torch.isfinite(batch).all():
+        if not all_finite(batch):
             raise PredictionError(f"{self.plugin.label}: the input holds NaN or infinite values")
 
     def _all_members(self, call: Call, batch: Tensor) -> tuple[Tensor, ...]:
@@ -275,12 +274,13 @@ class Ensemble:
 
     def _run(self, call: Call, batch: Tensor) -> tuple[Tensor, ...]:
         """Run every member on a batch in parts; per output of the call, ``(members, n, width)``."""
-        size = self.batch_size
-        batch = self._engine.laid_out(batch)
-        per_member = []
-        for member in range(len(self.members)):
-            parts = [self._pass(call, member, part) for part in torch.split(batch, size)]
-            per_member.append([torch.cat(pieces) for pieces in zip(*parts, strict=True)])
+        passes: list[list[tuple[Tensor, ...]]] = [[] for _ in self.members]
+        # Part by part, so that a part is laid out once for all members, while it is in cache.
+        for part in torch.split(batch, self.batch_size):
+            ready = self._engine.laid_out(part)
+            for member, done in enumerate(passes):
+                done.append(self._pass(call, member, ready))
+        per_member = [[torch.cat(pieces) for pieces in zip(*parts, strict=True)] for parts in passes]
         if len({tuple(tuple(output.shape) for output in outputs) for outputs in per_member}) != 1:
             raise PluginError(f"{self.plugin.label}: the members return outputs of different shapes")
         return tuple(torch.stack(outputs) for outputs in zip(*per_member, strict=True))

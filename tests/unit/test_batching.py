@@ -19,7 +19,13 @@ def net(width: int, kernel: int = 3, stride: int = 2) -> nn.Module:
 
 @pytest.mark.parametrize(
     ("shape", "width", "expected"),
-    [((64, 64), 64, 32), ((112, 144), 64, 8), ((224, 224), 64, CPU_FEWEST), ((112, 144), 4096, 18)],
+    [
+        ((64, 64), 64, 16),
+        ((112, 144), 64, 4),
+        ((28, 28), 64, CPU_MOST),
+        ((224, 224), 64, CPU_FEWEST),
+        ((112, 144), 4096, 18),
+    ],
 )
 def test_large_weights_and_small_images_ask_for_large_batches(shape, width, expected):
     assert fitted_batch(shape, CPU, net(width)) == expected

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -123,26 +124,39 @@ def spread(drops: NDArray[np.float64], covers: Sequence[NDArray[np.bool_]]) -> F
 
 
 class _Windows:
-    """Version 0, the whole image, and versions 1..n, each with one window covered."""
+    """Version 0, the whole image, and versions 1..n, each with one window covered.
+
+    All calls share one block of copies: each puts back what the one before covered.
+    """
 
     def __init__(self, hiding: Hiding, covers: Sequence[NDArray[np.bool_]]) -> None:
-        self._hiding = hiding
-        starts = np.stack([cover.argmax(axis=1) for cover in covers], axis=1)
-        sizes = np.stack([cover.sum(axis=1) for cover in covers], axis=1)
-        self._windows: list[tuple[slice, ...]] = [
-            tuple(slice(a, a + size) for a, size in zip(*window, strict=True))
-            for window in zip(starts.tolist(), sizes.tolist(), strict=True)
-        ]
+        self._image, self._hidden = hiding.image.flatten(), hiding.hidden.flatten()
+        self._shape = hiding.image.shape
+        self._places = torch.from_numpy(_places(covers, self._shape)).to(hiding.image.device)
+        self._copies = self._image[None, :0]
+        self._covered = self._copies, self._places[:0]
 
     def __call__(self, start: int, stop: int) -> Tensor:
-        image, hidden = self._hiding.image, self._hiding.hidden
-        versions = image.repeat(stop - start, *[1] * image.ndim)
-        # On a CPU the windows are filled through NumPy, whose indexing costs a quarter of torch's.
-        filled, filling = (versions, hidden) if image.device.type != "cpu" else (versions.numpy(), hidden.numpy())
-        for number in range(max(1, start), stop):
-            window = self._windows[number - 1]
-            filled[number - start][window] = filling[window]  # type: ignore[assignment]
-        return versions
+        """Return these versions, in memory that the next call writes to again."""
+        copies, places = self._covered
+        copies.scatter_(1, places, self._image[places])
+        if len(self._copies) < stop - start:
+            self._copies = self._image.repeat(stop - start, 1)
+        places = self._places[max(start - 1, 0) : stop - 1]
+        copies = self._copies[stop - start - len(places) : stop - start]
+        copies.scatter_(1, places, self._hidden[places])
+        self._covered = copies, places
+        return self._copies[: stop - start].reshape(-1, *self._shape)
+
+
+def _places(covers: Sequence[NDArray[np.bool_]], shape: Sequence[int]) -> NDArray[np.int64]:
+    """Return where each window lies in the flat image of this shape, channels innermost: ``(n, pixels)``."""
+    n = len(covers[0])
+    flat = np.zeros((n, 1), np.int64)
+    for cover, side in zip(covers, shape[:-1], strict=True):
+        along = np.nonzero(cover)[1].reshape(n, -1)
+        flat = (flat[:, :, None] * side + along[:, None, :]).reshape(n, -1)
+    return (flat[:, :, None] * shape[-1] + np.arange(shape[-1])).reshape(n, -1)
 
 
 EXPLAINER = Occlusion()

@@ -143,9 +143,12 @@ def score_hidden(
             stop = min(numbers.stop, start + size)
             # The channels stay innermost in memory: moving the axis makes a channels-last batch for free.
             batch = versions(start, stop).movedim(-1, 1)
-            scores.append(_checked(model(batch), stop - start))
+            scores.append(_one_row_each(model(batch), stop - start))
             options.progress((stop - numbers.start) / len(numbers))
-    return np.concatenate(scores)
+    found: NDArray[np.float64] = torch.cat(scores).to("cpu", torch.float64).numpy()
+    if not np.isfinite(found).all():
+        raise PredictionError("the model returned NaN or infinite values for a perturbed image")
+    return found
 
 
 def wanted_columns(values: NDArray[np.float64], targets: Sequence[int] | None) -> list[int]:
@@ -163,10 +166,7 @@ def wanted_columns(values: NDArray[np.float64], targets: Sequence[int] | None) -
     return columns
 
 
-def _checked(output: object, n: int) -> NDArray[np.float64]:
+def _one_row_each(output: object, n: int) -> Tensor:
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != n:
         raise ExplanationError("the model to explain must return one row of scores per image")
-    scores = output.detach().cpu().numpy().astype(np.float64)
-    if not np.isfinite(scores).all():
-        raise PredictionError("the model returned NaN or infinite values for a perturbed image")
-    return scores
+    return output.detach()

@@ -75,3 +75,16 @@ def test_an_input_at_its_baseline_has_an_empty_map_and_a_finite_delta(nets, make
     raw = IG.explain(nets.quadrant().eval(), replace(inputs, baseline=inputs.array), 1, ExplainOptions())
     assert np.abs(raw.map).max() == 0
     assert raw.fidelity.convergence_delta == 0
+
+
+@pytest.mark.parametrize("d", [2, 3])
+@pytest.mark.parametrize("batch", [0, 1, 7])
+def test_on_a_curved_net_it_is_captums_default_call(nets, d, batch):
+    from captum.attr import IntegratedGradients
+
+    model, shape = nets.smooth(d=d).eval(), (6, 8, 10)[:d]
+    array = np.random.default_rng(d).random((3, *shape)).astype(np.float32)
+    inputs = ModelInput(array, resize_geometry(shape, shape), 0.25)
+    raw = METHODS["ig"].explain(model, inputs, 2, ExplainOptions(ig_steps=20, batch_size=batch))
+    theirs = IntegratedGradients(model).attribute(torch.from_numpy(array)[None], 0.25, target=2, n_steps=20)
+    np.testing.assert_allclose(raw.map, theirs.detach().sum(dim=1)[0].float().numpy(), atol=1e-6)

@@ -195,3 +195,29 @@ def test_impossible_requests_are_refused(make_inputs):
         LIME.explain(model, inputs, 0, ExplainOptions(n_samples=1))
     with pytest.raises(ExplanationError, match="one label from 0"):
         fit_lime(model, inputs.array, inputs.array, grid_segments((4, 4), 4) - 2, replace(ExplainOptions()))
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**32 - 1])
+@pytest.mark.parametrize("shape", [(40, 56), (64, 64)])
+def test_on_slic_superpixels_every_label_has_the_packages_coefficients(shape, seed):
+    generator = np.random.default_rng(seed)
+    coarse = generator.random((3, 5, 7)).repeat(shape[0] // 5, axis=1).repeat(shape[1] // 7, axis=2)
+    image = (coarse + 0.05 * generator.random(coarse.shape)).astype(np.float32)
+    segments, kind = superpixels(image)
+    assert kind == "SLIC"
+    options = ExplainOptions(seed=seed, n_samples=150)
+    model = Softmax(seed=seed % 5).eval()
+    ours = fit_lime(model, image, segment_means(image, segments), segments, options)
+    theirs, _ = with_the_package(model, image, segments, options, None)
+    np.testing.assert_allclose(ours.coefficients, theirs, atol=1e-5)
+
+
+def test_a_fit_that_stopped_early_is_the_packages_of_as_many_samples():
+    image = np.random.default_rng(3).random((3, 32, 40)).astype(np.float32)
+    segments = grid_segments((32, 40), 12)
+    model = Softmax().eval()
+    options = ExplainOptions(seed=2, n_samples=3000, stop_when_stable=True)
+    ours = fit_lime(model, image, np.zeros_like(image), segments, options)
+    assert ours.n_samples < 3000
+    theirs, _ = with_the_package(model, image, segments, replace(options, n_samples=ours.n_samples), 0.0)
+    np.testing.assert_allclose(ours.coefficients, theirs, atol=1e-5)

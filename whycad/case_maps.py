@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from whycad.argument import with_findings
-from whycad.errors import PluginError
+from whycad.errors import ExplanationError, ManifestError, PluginError, PredictionError
 from whycad.hooks import Hooks
 from whycad.reading import Reading, on_source_grid
 from whycad.scoring import calibration_of
 from whycad.targets import Target, each_way, target_of
-from whycad.types import AnalysisRequest, AnalysisResult, Progress
+from whycad.types import AnalysisRequest, AnalysisResult, Fidelity, Progress
 from whycad.uncertainty.calibration import calibrate
 
 if TYPE_CHECKING:
-    from whycad.explain import ExplainOptions
+    from whycad.explain import ExplainOptions, RawMap
     from whycad.explain.fidelity.case import CaseGrader
     from whycad.inference import Ensemble
     from whycad.manifest import Manifest
@@ -105,11 +105,19 @@ def _with_map(result: AnalysisResult, step: _Step, maker: MapMaker) -> AnalysisR
     if not maker.request.grade:
         return grown
     hooks.progress(_progress(step, MAKING, f"Testing the {step.method} map"))
-    fidelity = _grader(result, step.target, maker).grade(step.method, raw.map, raw.fidelity)
+    fidelity = _tested(result, step, raw, maker)
     graded = replace(result, attributions=(*result.attributions, replace(shown, fidelity=fidelity)))
     graded = with_findings(_with_agreement(graded, str(step.target), maker), plugin)
     hooks.partial(graded)
     return graded
+
+
+def _tested(result: AnalysisResult, step: _Step, raw: RawMap, maker: MapMaker) -> Fidelity:
+    """Return what tests say of a map; where they cannot be made the map stays, ungraded, and says so."""
+    try:
+        return _grader(result, step.target, maker).grade(step.method, raw.map, raw.fidelity)
+    except (ExplanationError, ManifestError, PredictionError) as error:
+        return replace(raw.fidelity, remarks=(f"The map could not be tested: {error.message}.", *raw.fidelity.remarks))
 
 
 def _report(step: _Step, hooks: Hooks, share: float) -> Callable[[float], None]:
@@ -159,10 +167,10 @@ def _grader(result: AnalysisResult, target: Target, maker: MapMaker) -> CaseGrad
 
 def _with_agreement(result: AnalysisResult, target: str, maker: MapMaker) -> AnalysisResult:
     """Let every map of a target know how far all of them agree."""
-    grader = maker.graders[target]
+    grader = maker.graders.get(target)
     attributions = tuple(
         replace(item, fidelity=replace(item.fidelity, agreement=grader.agreement(item.method)))
-        if item.target == target
+        if item.target == target and item.fidelity.grade and grader is not None
         else item
         for item in result.attributions
     )

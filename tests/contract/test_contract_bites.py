@@ -31,7 +31,18 @@ def sample_cases():
 """
 WORKING = TinyPlugin(files={"card.md": CARD, "phantom.py": PHANTOM}, code='phantom = "phantom:sample_cases"\n')
 RETURN = "    return ModelInput("
-OPTIONAL = {"gate", "survey", "evidence", "reference", "row_reader", "strange", "slices", "single_image", "artefacts", "similar"}
+OPTIONAL = {
+    "gate",
+    "survey",
+    "evidence",
+    "reference",
+    "row_reader",
+    "strange",
+    "slices",
+    "single_image",
+    "artefacts",
+    "similar",
+}
 
 
 def working(folder: Path, spec: TinyPlugin = WORKING) -> Plugin:

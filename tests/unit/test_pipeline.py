@@ -8,6 +8,7 @@ import pytest
 from whycad.errors import GeometryError, JobCancelledError, ManifestError, PluginError
 from whycad.explain import METHODS, fitting_methods
 from whycad.pipeline import Hooks, analyse, predict_batch
+from whycad.plugin import load_plugin
 from whycad.reference import Distribution, Reference, ReferenceSource, distribution_of
 from whycad.result_io import load_result, results_equal, save_result
 from whycad.testing.plugins import TinyPlugin, make_study, write_plugin
@@ -156,6 +157,17 @@ def test_every_map_of_a_case_knows_how_far_the_others_agree(plugin, ensemble):
     first, second = (item.fidelity for item in result.attributions)
     assert first.agreement == pytest.approx(second.agreement)
     assert first.remarks
+
+
+def test_a_map_that_cannot_be_tested_stays_and_says_so(tmp_path):
+    own = write_plugin(tmp_path)
+    path = own.folder / "plugin.toml"
+    path.write_text(path.read_text().replace("gradcam_layer", 'grades = "explanations.json"\ngradcam_layer'))
+    (own.folder / "explanations.json").write_text("not JSON")
+    own = load_plugin(own.folder)
+    result = analyse(make_study(), own, AnalysisRequest(explain=("gradcam", "ig")), ensemble=load(own))
+    assert [item.fidelity.grade for item in result.attributions] == ["", ""]
+    assert all("could not be tested" in item.fidelity.remarks[0] for item in result.attributions)
 
 
 def test_progress_never_falls_and_ends_at_one(plugin, ensemble):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from whycad.audit.bootstrap import GroupBootstrap
+from whycad.audit.bootstrap import GroupBootstrap, share_interval
 from whycad.audit.map_fidelity import SHARES, MethodRow
 from whycad.explain.fidelity.grading import FAILS, GRADES
 from whycad.explain.fidelity.inside import Inside
@@ -68,23 +68,29 @@ def inside_figures(found: Sequence[tuple[Inside, str]], seed: int) -> InsideFigu
     groups = [group for _, group in found]
     area = np.array([item.area for item, _ in found])
 
-    def ratio(values: Sequence[float], by: NDArray[np.float64]) -> Figure:
-        return _figure(np.array(values, np.float64), by, groups, seed)
+    def ratio(values: Sequence[float]) -> Figure:
+        return _figure(np.array(values, np.float64), area, groups, seed)
 
-    ones = np.ones(len(found))
+    def share(values: Sequence[float]) -> Figure:
+        return _figure(np.array(values, np.float64), np.ones(len(values)), groups, seed, share=True)
+
     return InsideFigures(
         n=len(found),
-        mass_ratio=ratio([item.mass for item, _ in found], area),
-        mass_ratio_shifted=ratio([item.mass_shifted for item, _ in found], area),
-        peak_inside=ratio([item.peak for item, _ in found], ones),
-        peak_inside_shifted=ratio([item.peak_shifted for item, _ in found], ones),
+        mass_ratio=ratio([item.mass for item, _ in found]),
+        mass_ratio_shifted=ratio([item.mass_shifted for item, _ in found]),
+        peak_inside=share([item.peak for item, _ in found]),
+        peak_inside_shifted=share([item.peak_shifted for item, _ in found]),
     )
 
 
-def _figure(above: NDArray[np.float64], below: NDArray[np.float64], groups: Sequence[str], seed: int) -> Figure:
+def _figure(
+    above: NDArray[np.float64], below: NDArray[np.float64], groups: Sequence[str], seed: int, *, share: bool = False
+) -> Figure:
     """Return a ratio of sums with its interval by bootstrap over groups."""
     bootstrap = GroupBootstrap(list(groups), N_DRAWS, seed)
     found = bootstrap.estimate({"it": lambda weights: (weights @ above) / (weights @ below)})["it"]
-    interval = None if found.interval is None or bootstrap.n_groups < 2 else found.interval
+    interval = share_interval(found, bootstrap.n_groups) if share else found.interval
+    if bootstrap.n_groups < 2:
+        interval = None
     ends = None if interval is None else (round(interval[0], DIGITS), round(interval[1], DIGITS))
     return Figure(value=round(found.value, DIGITS), interval=ends)

@@ -191,7 +191,7 @@ def check_slices(plugin: Plugin) -> None:
         raise NotApplicable("plugin.toml does not read volumes slice by slice")
     ensemble = _calibrated(plugin)
     volume = textured_study(plugin.manifest, (N_SLICES, *probe_shapes(plugin.manifest.input)[1]))
-    request = AnalysisRequest(explain=plugin.manifest.explain.methods[:1])
+    request = AnalysisRequest(explain=plugin.manifest.explain.methods[:1], grade=False)
     result = analyse(volume, plugin, request, ensemble=ensemble)
     if result.profile is None or not np.isfinite(result.profile.probabilities).all():
         raise PredictionError(f"{plugin.label}: a volume has slices without probabilities")
@@ -224,7 +224,7 @@ def check_single_image(plugin: Plugin) -> None:
     predicted = predict_batch([study], plugin, ensemble, regions=[region])[0]
     if not isinstance(predicted, Prediction):
         raise predicted
-    request = AnalysisRequest(explain=plugin.manifest.explain.methods[:1], region=region)
+    request = AnalysisRequest(explain=plugin.manifest.explain.methods[:1], region=region, grade=False)
     result = analyse(study, plugin, request, ensemble=ensemble)
     if any(item.map.shape != study.spatial_shape for item in result.attributions):
         raise PluginError(f"{plugin.label}: the map of a single image is not on its grid")

@@ -80,3 +80,10 @@ def test_masses_are_set_against_the_area_of_the_same_cases():
 def test_one_group_has_no_interval_and_unknown_values_do_not_count():
     assert mean_figure([1.0, None, 3.0], ["a", "b", "a"], 0).value == 2
     assert mean_figure([1.0, 3.0], ["a", "a"], 0).interval is None
+
+
+def test_a_peak_that_never_lies_inside_is_not_certain_never_to():
+    parts = [Inside(0.6, 0.2, 0.0, 0.25, 0.2)] * 5
+    found = method_figures([row(str(i), 0.1, inside=part) for i, part in enumerate(parts)], Thresholds()).inside
+    assert found.peak_inside.value == 0
+    assert found.peak_inside.interval[1] > 0.3

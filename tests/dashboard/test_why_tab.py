@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard import work
 from dashboard.components.overlays import overlays, shown_maps
 from dashboard.components.why.argument import in_order
 from dashboard.components.why.grades import badge
@@ -37,7 +38,9 @@ def manifest(queue: FakeQueue) -> Manifest:
 
 
 @pytest.fixture
-def case(app: AppTest, queue: FakeQueue) -> AppTest:
+def case(app: AppTest, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    # The findings are the example's own, not drawn up from its measurements.
+    monkeypatch.setattr(work, "with_findings", lambda result, plugin: result)
     queue.options = ExampleOptions(leading=4, grades=GRADES, findings=FINDINGS, similar=SIMILAR)
     return app.button(key="sample-skin_lesion-0").click().run()
 
@@ -129,21 +132,21 @@ def test_the_view_is_kept_over_cases(case: AppTest) -> None:
 
 def test_where_members_differ_is_a_map_of_its_own(manifest: Manifest) -> None:
     result = example_result(example_study(), manifest, ExampleOptions(leading=4, grades=GRADES, methods=tuple(GRADES)))
-    work = Work(result=result)
-    few = [o.id for o in overlays(work, "mel", manifest, researcher=False)]
-    many = [o.id for o in overlays(work, "mel", manifest, researcher=True)]
+    found = Work(result=result)
+    few = [o.id for o in overlays(found, "mel", manifest, researcher=False)]
+    many = [o.id for o in overlays(found, "mel", manifest, researcher=True)]
     assert few == ["ig", "lime", "ig-differs"]
     assert many == [*GRADES, *(f"{method}-differs" for method in GRADES)]
-    assert shown_maps(work, "nv", manifest, researcher=True) == ()
+    assert shown_maps(found, "nv", manifest, researcher=True) == ()
 
 
 def test_overlays_are_kept_until_their_grade_changes(manifest: Manifest) -> None:
     result = example_result(example_study(), manifest, ExampleOptions(leading=4, methods=("gradcam",)))
-    work = Work(result=result)
-    first = overlays(work, "mel", manifest, researcher=False)[0]
-    assert overlays(work, "mel", manifest, researcher=False)[0] is first
+    found = Work(result=result)
+    first = overlays(found, "mel", manifest, researcher=False)[0]
+    assert overlays(found, "mel", manifest, researcher=False)[0] is first
     object.__setattr__(result.attributions[0].fidelity, "grade", "A")
-    again = overlays(work, "mel", manifest, researcher=False)[0]
+    again = overlays(found, "mel", manifest, researcher=False)[0]
     assert again is not first
     assert again.grade == "A"
 

@@ -261,15 +261,15 @@ def _seat(result: AnalysisResult, manifest: Manifest) -> list[Segmentation]:
 
 def _maps(result: AnalysisResult, manifest: Manifest) -> list[_Looked]:
     """Hold the maps of the leading label against the outlines; failed maps say nothing."""
-    chosen = _seat(result, manifest)
-    if not chosen or result.prediction.predicted in manifest.argument.absent:
-        return []
-    outline = np.logical_or.reduce([item.mask for item in chosen])
-    name = " or ".join(item.name.replace("_", " ") for item in chosen)
-    leading = result.prediction.predicted
+    chosen, leading = _seat(result, manifest), result.prediction.predicted
     own = [a for a in result.attributions if target_of(a.target, manifest).label == leading]
+    own = [a for a in own if a.fidelity.grade != FAILED_GRADE]
+    if not chosen or not own or leading in manifest.argument.absent:
+        return []
+    outline = chosen[0].mask if len(chosen) == 1 else np.logical_or.reduce([item.mask for item in chosen])
+    name = " or ".join(item.name.replace("_", " ") for item in chosen)
     seen = covered(*(a.map for a in result.attributions))
-    looked = [(a.method, mass_inside(a.map, outline, seen)) for a in own if a.fidelity.grade != FAILED_GRADE]
+    looked = [(a.method, mass_inside(a.map, outline, seen)) for a in own]
     return [_Looked(method, name, chosen[0].name, mass) for method, mass in looked if mass is not None]
 
 

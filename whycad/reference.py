@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +26,7 @@ N_QUANTILES = 101
 LEAST_CASES = 30
 CENTRAL = (5, 95)
 MAX_BYTES = 16 * 1024 * 1024
+_NUMBERS = re.compile(r"\[\s+([-+0-9.eE,\s]+?)\s+\]")
 
 
 class _Stored(BaseModel):
@@ -104,6 +106,12 @@ def distribution_of(values: NDArray[np.float64]) -> LabelDistribution:
         return LabelDistribution(n=len(values))
     quantiles = np.quantile(values, np.linspace(0, 1, N_QUANTILES))
     return LabelDistribution(n=len(values), quantiles=tuple(float(f"{q:.6g}") for q in quantiles))
+
+
+def reference_text(reference: Reference) -> str:
+    """Return a reference as JSON, every list of quantiles on a line of its own."""
+    text = reference.model_dump_json(indent=1)
+    return _NUMBERS.sub(lambda found: f"[{' '.join(found.group(1).split())}]", text) + "\n"
 
 
 def read_reference(path: Path) -> Reference:

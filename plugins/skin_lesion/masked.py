@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.skin_lesion.data import CALIBRATION_FOLD, FOLD_SEED, N_FOLDS, unpack_masks
+from plugins.skin_lesion.data import CALIBRATION_FOLD, FOLD_SEED, N_FOLDS, unpack_masks, upright_masks
 from whycad.audit.lesion_focus import CropOptions, enlarged_mask, random_crop
 from whycad.datasets.pack import Pack, read_pack
 from whycad.datasets.splits import grouped_folds
@@ -27,7 +27,8 @@ def masked_cases(data: Path, part: Part, n: int, seed: int) -> Iterator[MaskedCa
     left = n
     for row in rng.permutation(_rows(pack, part)):
         image = np.asarray(pack.image(int(row)), np.uint8)
-        mask = enlarged_mask(masks[row].astype(bool), (image.shape[0], image.shape[1]))
+        upright = upright_masks(masks[row : row + 1], image[None])[0]
+        mask = enlarged_mask(upright.astype(bool), (image.shape[0], image.shape[1]))
         box = random_crop(mask, rng, CropOptions())
         if box is None:
             continue

@@ -15,6 +15,7 @@ from whycad.reference import (
     range_label,
     read_reference,
     reference_of,
+    reference_text,
     with_places,
 )
 from whycad.testing.plugins import TinyPlugin, write_plugin
@@ -92,6 +93,14 @@ def test_a_file_is_read_back_and_belongs_to_its_weights(plugin):
     other = whole.model_copy(update={"source": whole.source.model_copy(update={"weights_sha256": "1" * 64})})
     path.write_text(other.model_dump_json(indent=1))
     assert reference_of(plugin) is None
+
+
+def test_quantiles_are_written_on_one_line_and_read_back(plugin):
+    whole = reference(plugin, a=even(low=-1e-7), b=distribution_of(np.arange(3.0)))
+    text = reference_text(whole)
+    plugin.reference_path().write_text(text)
+    assert read_reference(plugin.reference_path()) == whole
+    assert len(text.splitlines()) < 60
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"schema_version": 2}'])

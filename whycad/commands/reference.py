@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from whycad.errors import ManifestError
     from whycad.files import write_whole
     from whycad.inference import choose_device, load_members
+    from whycad.reference import reference_text
     from whycad.reference_fit import collect, fit_reference
     from whycad.registry import discover
 
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     cases = tqdm(itertools.islice(_cases(args, plugin), args.n), unit="case", disable=None)
     found = collect(cases, ensemble)
     reference = fit_reference(found, _source(args, plugin, found), plugin.manifest.label_codes)
-    write_whole(out, reference.model_dump_json(indent=1) + "\n")
+    write_whole(out, reference_text(reference))
     _print(reference)
     return 0
 

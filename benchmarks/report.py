@@ -24,7 +24,9 @@ captum's within 1e-5, the engine's logits with the eager network's within 2e-5. 
 project (the `lime` package, captum's default call, an eager network) runs in a process of its own, contiguous and
 with the C library as it starts; ours runs folded, channels last, in fitted batches, and keeps freed memory.
 "Passes" are the bare forward, or forward and backward, passes that a method needs, in batches of the same size.
-The networks are a ResNet-18 and small ones for 64 px with random weights; where a task is named, its own members.
+The networks have random weights: a ResNet-18, and for 64 px a plain net of three convolutions at full resolution,
+each pooled, and a smaller one whose convolutions have strides and which costs a quarter, so that what surrounds
+its passes weighs most. Where a task is named, the networks are its own members.
 
 Not measured here: CUDA.
 """

@@ -19,8 +19,8 @@ CPU_WEIGHTS_FACTOR = 2
 CPU_FEWEST, CPU_MOST = 4, 32
 CPU_MEMORY_BYTES = 128 * 2**20
 CPU_PIXELS_PER_PASS = 12 * 224 * 224
-CUDA_PIXELS_PER_PASS = 256 * 224 * 224
-CUDA_MOST = 1024
+CUDA_PIXELS_PER_PASS = 128 * 224 * 224
+CUDA_MOST = 512
 FLOAT_BYTES = 4
 # The C library returns a freed block to the system, and faults its pages in again at the next
 # pass, unless a block as large has been freed before; 32 MiB is the largest that it learns from.

@@ -41,7 +41,7 @@ class IntegratedGradients:
         """Explain one logit; see ``Explainer.explain``."""
         device = device_of(model)
         image, baseline = input_tensors(inputs, device)
-        size = options.batch_size or fitted_batch(image.shape[2:], device, model)
+        size = options.batch_size or evenly(options.ig_steps, fitted_batch(image.shape[2:], device, model))
         with prepared(model), torch.no_grad():
             ends = model(torch.cat([image, baseline]))
             check_target(ends, target)
@@ -56,6 +56,11 @@ class IntegratedGradients:
             Fidelity(convergence_delta=delta, n_samples=options.ig_steps, remarks=delta_remarks(delta)),
             output_change=change,
         )
+
+
+def evenly(n: int, size: int) -> int:
+    """Return the batch nearest to a size that cuts n into equal passes: a last pass of two costs like one of eight."""
+    return ceil(n / max(1, round(n / size)))
 
 
 def _watched(model: nn.Module, size: int, options: ExplainOptions) -> Callable[[Tensor], Tensor]:

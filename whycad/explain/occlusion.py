@@ -114,13 +114,14 @@ def window_covers(
 
 def spread(drops: NDArray[np.float64], covers: Sequence[NDArray[np.bool_]]) -> FloatArray:
     """Average the windows' drops ``(n,)`` over the windows that cover each pixel ``(*shape)``; 0 where none does."""
-    letters = "xyz"[: len(covers)]
-    rule = ",".join(["n", *(f"n{letter}" for letter in letters)]) + f"->{letters}"
-    floats = [cover.astype(np.float64) for cover in covers]
-    total = np.einsum(rule, drops, *floats, optimize=True)
-    counts = np.einsum(rule, np.ones_like(drops), *floats, optimize=True)
+    *others, last = (cover.astype(np.float64) for cover in covers)
+    first = others[0]
+    for other in others[1:]:
+        first = (first[:, :, None] * other[:, None, :]).reshape(len(drops), -1)
+    shape = tuple(cover.shape[1] for cover in covers)
+    total, counts = ((first.T * weights) @ last for weights in (drops, np.ones_like(drops)))
     mean = np.divide(total, counts, out=np.zeros_like(total), where=counts > 0)
-    return np.asarray(mean, dtype=np.float32)
+    return np.asarray(mean, dtype=np.float32).reshape(shape)
 
 
 class _Windows:
@@ -151,12 +152,11 @@ class _Windows:
 
 def _places(covers: Sequence[NDArray[np.bool_]], shape: Sequence[int]) -> NDArray[np.int64]:
     """Return where each window lies in the flat image of this shape, channels innermost: ``(n, pixels)``."""
-    n = len(covers[0])
-    flat = np.zeros((n, 1), np.int64)
-    for cover, side in zip(covers, shape[:-1], strict=True):
-        along = np.nonzero(cover)[1].reshape(n, -1)
-        flat = (flat[:, :, None] * side + along[:, None, :]).reshape(n, -1)
-    return (flat[:, :, None] * shape[-1] + np.arange(shape[-1])).reshape(n, -1)
+    strides = np.cumprod([1, *shape[:0:-1]])[::-1]
+    corners = np.stack([cover.argmax(axis=1) for cover in covers], axis=1) @ strides[:-1]
+    sides = np.meshgrid(*(np.arange(cover[0].sum()) for cover in covers), np.arange(shape[-1]), indexing="ij")
+    window = sum(side * stride for side, stride in zip(sides, strides.tolist(), strict=True))
+    return np.asarray(corners[:, None] + np.ravel(window), dtype=np.int64)
 
 
 EXPLAINER = Occlusion()

@@ -119,7 +119,7 @@ BARS = {
     "LIME 64 px, SLIC, small net: / its forward passes alone": 1.5,
     "LIME 64 px, 8 segments, free classifier: lime package / ours": 10.0,
     "occlusion 224 px, ResNet-18: per window / forward": 1.1,
-    "occlusion 64 px, small net: per window / forward": 1.1,
+    "occlusion 64 px, pooled net: per window / forward": 1.1,
     "integrated gradients of a data set, 224 px, ResNet-18: / passes": 1.15,
     "integrated gradients of a data set, 224 px, ResNet-18: captum's default call / ours": 1.4,
     "Grad-CAM of a batch, 224 px, ResNet-18: / forward passes": 1.1,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from whycad.explain import METHODS, ExplainOptions, explain
+from whycad.explain.integrated_gradients import evenly
 from whycad.imaging.geometry import resize_geometry
 from whycad.types import ModelInput
 
@@ -88,3 +89,11 @@ def test_on_a_curved_net_it_is_captums_default_call(nets, d, batch):
     raw = METHODS["ig"].explain(model, inputs, 2, ExplainOptions(ig_steps=20, batch_size=batch))
     theirs = IntegratedGradients(model).attribute(torch.from_numpy(array)[None], 0.25, target=2, n_steps=20)
     np.testing.assert_allclose(raw.map, theirs.detach().sum(dim=1)[0].float().numpy(), atol=1e-6)
+
+
+@given(n=st.integers(1, 300), size=st.integers(1, 64))
+def test_passes_are_of_one_size_near_the_one_asked_for(n, size):
+    even = evenly(n, size)
+    passes = -(-n // even)
+    assert passes * even - n < passes
+    assert even <= max(1.5 * size + 1, 1) or n <= 1.5 * size

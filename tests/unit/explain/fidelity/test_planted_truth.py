@@ -14,7 +14,7 @@ from whycad.explain.fidelity.edges import edge_map
 from whycad.explain.fidelity.grading import GRADES, better
 from whycad.explain.fidelity.randomised import cascade
 from whycad.masked_cases import MaskedCase
-from whycad.testing.planted import BLOB, LAYER, STRIPES, PlantedNet, planted_case, planted_ensemble
+from whycad.testing.planted_maps import BLOB, LAYER, STRIPES, PlantedNet, planted_case, planted_ensemble
 from whycad.types import Fidelity, Study
 
 N_CASES = 40

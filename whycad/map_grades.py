@@ -33,6 +33,10 @@ class _Section(BaseModel):
 class Thresholds(_Section):
     """Where a map's grade changes.
 
+    The defaults hold for a task that stores none. Those of the gains are about what other images'
+    maps gain where the truth is planted (``whycad.testing.planted_maps``): 75 % of them less than a
+    B needs, 95 % less than an A.
+
     Attributes
     ----------
     hidden : {"blur", "baseline"}
@@ -55,7 +59,7 @@ class Thresholds(_Section):
     hidden: Hidden = "blur"
     least_span: Finite = Field(default=0.05, ge=0)
     fair_gain: Finite = Field(default=0.05, ge=0)
-    good_gain: Finite = Field(default=0.12, ge=0)
+    good_gain: Finite = Field(default=0.15, ge=0)
     most_similar: Correlation = 0.6
     fair_stability: Correlation = 0.4
     good_stability: Correlation = 0.7

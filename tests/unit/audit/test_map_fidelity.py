@@ -11,7 +11,7 @@ from whycad.explain.fidelity.inside import Inside
 from whycad.explain.fidelity.repeats import Repeats
 from whycad.map_grades import Thresholds
 from whycad.masked_cases import MaskedCase
-from whycad.testing.planted_net import BLOB, LAYER, planted_case, planted_ensemble
+from whycad.testing.planted_maps import BLOB, LAYER, planted_case, planted_ensemble
 from whycad.types import Fidelity, Study
 
 STUDY = Study(np.zeros((64, 64), np.float32), "OT", "0" * 64)

@@ -74,9 +74,13 @@ def _weak_curves(f: Fidelity, t: Thresholds, name: str) -> Iterator[Finding]:
     if gain is None or gain <= NOTHING_GAINED:
         return
     if gain < t.fair_gain:
-        yield C, f"Hiding what the map marks lowers {name} only a little faster than hiding random places."
+        yield C, f"{_faster(name)}, but maps of other images often do as well."
     elif gain < t.good_gain:
-        yield B, f"Hiding what the map marks lowers {name} faster than hiding random places, but not by much."
+        yield B, f"{_faster(name)}, but a map of another image can do as well."
+
+
+def _faster(name: str) -> str:
+    return f"Hiding what the map marks lowers {name} faster than hiding random places"
 
 
 def _weak_repeats(f: Fidelity, t: Thresholds) -> Iterator[Finding]:

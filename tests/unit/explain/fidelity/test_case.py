@@ -11,7 +11,7 @@ from whycad.explain.fidelity.case import CaseGrader, Question
 from whycad.explain.fidelity.edges import edge_map
 from whycad.explain.fidelity.repeats import Repeats
 from whycad.targets import Contrast
-from whycad.testing.planted_net import BLOB, LAYER, NEITHER, STRIPES, planted_case, planted_ensemble
+from whycad.testing.planted_maps import BLOB, LAYER, NEITHER, STRIPES, planted_case, planted_ensemble
 from whycad.types import Fidelity
 
 OPTIONS = ExplainOptions(seed=1, gradcam_layer=LAYER)

@@ -16,7 +16,7 @@ from whycad.explain.fidelity.agreement import rank_correlation, scaled, similari
 from whycad.explain.fidelity.cells import Cells
 from whycad.explain.fidelity.curves import CurveOptions, draw_curves, draw_references
 from whycad.explain.fidelity.inside import inside
-from whycad.testing.planted_net import BLOB, LAYER, SIDE, PlantedNet, planted_case, planted_ensemble
+from whycad.testing.planted_maps import BLOB, LAYER, SIDE, PlantedNet, planted_case, planted_ensemble
 
 N_STEPS = 16
 

@@ -10,7 +10,7 @@ from whycad.errors import JobCancelledError
 from whycad.explain import METHODS, ExplainOptions
 from whycad.explain.fidelity.cells import Cells
 from whycad.explain.fidelity.repeats import OneMember, RepeatOptions, cheap_options, repeat, with_noise
-from whycad.testing.planted_net import BLOB, LAYER, PlantedNet, planted_case
+from whycad.testing.planted_maps import BLOB, LAYER, PlantedNet, planted_case
 
 OPTIONS = ExplainOptions(seed=4, gradcam_layer=LAYER)
 

@@ -64,7 +64,7 @@ class Work:
     job_id : str
         Empty where nothing runs.
     todo : list of AnalysisRequest
-        What comes after the job that runs. One map is one job, so that other readers' jobs get in between.
+        What comes after the job that runs.
     running : AnalysisRequest or None
         Of the job that runs.
     n_jobs : int

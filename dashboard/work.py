@@ -11,6 +11,7 @@ from whycad.argument import with_findings
 from whycad.errors import JobError, WhyCadError
 from whycad.jobs import JobStatus
 from whycad.manifest import Manifest
+from whycad.map_choice import cheap_first
 from whycad.types import AnalysisRequest, AnalysisResult, Region
 
 
@@ -48,13 +49,15 @@ def point_at(case: OpenCase, manifest: Manifest, index: Sequence[int]) -> None:
 
 
 def explain_for(case: OpenCase, manifest: Manifest, label: str, methods: Sequence[str]) -> None:
-    """Ask for maps of a label, one job for each; empty for the predicted label."""
+    """Ask for maps of a target in one job, cheap ones first; empty for the predicted label.
+
+    One job, because what tests the maps is shared between them.
+    """
     work = case.work_for(manifest.id)
     if is_read_by_slices(case, manifest) and work.result is not None and work.result.profile is not None:
         explain_slice(case, manifest, work.result.profile.shown, label)
         return
-    requests = [AnalysisRequest(explain=(method,), target=label, region=work.region) for method in methods]
-    _start(case, manifest.id, requests or [AnalysisRequest(region=work.region)])
+    _start(case, manifest.id, [AnalysisRequest(explain=cheap_first(methods), target=label, region=work.region)])
 
 
 def explain_slice(case: OpenCase, manifest: Manifest, number: int, label: str = "") -> None:

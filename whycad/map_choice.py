@@ -13,6 +13,10 @@ from whycad.wording import METHOD_NAMES
 # Those that read a member's gradient or layer; the others hide parts of the image.
 GRADIENT_METHODS = ("gradcam", "gradcam_pp", "ig", "gradient_shap", "smoothgrad", "input_x_gradient")
 LAYER_METHODS = ("gradcam", "gradcam_pp")
+BY_COST = (
+    *("gradcam", "gradcam_pp", "input_x_gradient", "smoothgrad", "gradient_shap", "ig"),
+    *("occlusion", "lime", "kernel_shap", "rise"),
+)
 # Best first; a map without a grade stands between.
 GRADES = ("A", "B", "C", "", "fails")
 
@@ -24,6 +28,12 @@ def methods_for_researchers(section: Explain) -> tuple[str, ...]:
     """
     others = (m for m in METHOD_NAMES if section.gradcam_layer or m not in LAYER_METHODS)
     return tuple(dict.fromkeys((*section.methods, *(m for m in others if m not in section.unfit))))
+
+
+def cheap_first(methods: Sequence[str]) -> tuple[str, ...]:
+    """Return methods in the order in which their maps should be made: those of one pass, of a few, of hundreds."""
+    place = {method: number for number, method in enumerate(BY_COST)}
+    return tuple(sorted(dict.fromkeys(methods), key=lambda method: place.get(method, len(place))))
 
 
 def maps_for_clinicians(maps: Sequence[Attribution]) -> tuple[Attribution, ...]:

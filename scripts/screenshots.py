@@ -138,7 +138,7 @@ def _mark_and_take_away(page: Page) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + 0.54 * box["width"], box["y"] + 0.56 * box["height"], steps=5)
     page.mouse.up()
-    page.locator(".st-key-what-if-region button:enabled").click()
+    page.locator(".st-key-what-if-region").get_by_role("button", disabled=False).click()
     page.locator(".st-key-change-0 img").nth(1).wait_for()
     page.get_by_test_id("viewer-tool-pan").click()
 

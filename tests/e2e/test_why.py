@@ -41,6 +41,14 @@ def case(app_url: str, browser: Browser, browser_context_args: dict[str, Any]) -
     assert problems == []
 
 
+def settled(page: Page) -> Page:
+    """Wait until the page is drawn: while it is redrawn, old and new elements stand side by side."""
+    page.wait_for_timeout(300)
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+    page.wait_for_timeout(300)
+    return page
+
+
 def test_argument_with_outline_and_known_cases(case: Page) -> None:
     argument = case.locator(".st-key-argument")
     expect(argument).to_contain_text("Line of argument for")
@@ -108,7 +116,7 @@ def test_researchers_see_all_methods_and_can_add_one(case: Page) -> None:
 
 
 def test_a_boxed_part_is_taken_away_and_the_model_asked_again(case: Page) -> None:
-    button = case.locator(".st-key-what-if-region button")
+    button = settled(case).locator(".st-key-what-if-region").get_by_role("button")
     expect(button).to_be_disabled()
     case.get_by_test_id("viewer-tool-box").click()
     box = case.get_by_test_id("viewer-stage").bounding_box()
@@ -117,9 +125,11 @@ def test_a_boxed_part_is_taken_away_and_the_model_asked_again(case: Page) -> Non
     case.mouse.down()
     case.mouse.move(box["x"] + 0.50 * box["width"], box["y"] + 0.55 * box["height"], steps=5)
     case.mouse.up()
+    settled(case)
     expect(button).to_be_enabled()
     button.click()
-    change = case.locator(".st-key-change-0")
+    case.locator(".st-key-change-0 img").nth(1).wait_for()
+    change = settled(case).locator(".st-key-change-0")
     expect(change).to_contain_text("marked region")
     expect(change).to_contain_text(re.compile(r"\d %.* before, .*\d %.* after"))
     expect(change).to_contain_text("The same change elsewhere")
@@ -129,11 +139,12 @@ def test_a_boxed_part_is_taken_away_and_the_model_asked_again(case: Page) -> Non
 @pytest.mark.parametrize(("kind", "said"), [("artefact", ""), ("fragility", "of the range"), ("counterfactual", "")])
 def test_the_model_is_tried_on_demand(case: Page, kind: str, said: str) -> None:
     before = case.locator('.st-key-what-if [class*="st-key-change-"]').count()
-    button = case.locator(f".st-key-what-if-{kind} button")
+    button = settled(case).locator(f".st-key-what-if-{kind}").get_by_role("button")
     expect(button).to_be_enabled()
     button.click()
-    case.locator(".st-key-what-if-job").wait_for()
+    case.locator(".st-key-what-if-job").first.wait_for()
     case.locator(".st-key-what-if-job").wait_for(state="detached")
+    settled(case)
     after = case.locator('.st-key-what-if [class*="st-key-change-"]').count()
     nothing = case.locator(".st-key-what-if").get_by_text("Nothing of the kind was found").count()
     assert after > before or nothing == 1

@@ -99,6 +99,7 @@ def test_dicom_to_decision_maps_and_files(visit: Callable[[], Page], dicom: Path
     upload(page, dicom)
     expect(page.locator(".st-key-answer h3")).to_have_text(re.compile(r"^[<>\d. ]+ %$"))
     expect(page.locator('[class*="st-key-card-re"]').first).to_be_visible()
+    page.locator(".st-key-reader").get_by_text("Researcher").click()
     for method in ("gradcam", "ig", "occlusion", "lime"):
         page.get_by_test_id(f"viewer-method-{method}").wait_for()
     expect(page.locator(".st-key-job")).to_have_count(0)
@@ -112,7 +113,7 @@ def test_dicom_to_decision_maps_and_files(visit: Callable[[], Page], dicom: Path
     report = saved(page, "download-html").decode()
     assert "<script" not in report
     assert CANARY not in report
-    assert report.count("data:image/png;base64,") == 5
+    assert report.count("data:image/png;base64,") == 6, "the image, its outline and four maps"
     _maps_lie_over_the_lesion(saved(page, "download-png"), simulated)
     _label_changes_without_the_model(page)
     assert CANARY not in page.content()

@@ -165,7 +165,7 @@ def test_ct_series_is_scrolled_clicked_explained_and_saved(page: Page, chest: Ch
     expect(page.locator(".st-key-answer h3")).to_have_text(re.compile(r"^[<>\d. ]+ %$"))
     expect(page.locator('[class*="st-key-card-re"]').first).to_be_visible()
     assert np.abs(np.subtract(at(page), chest.nodule)).max() <= 2
-    page.get_by_test_id("viewer-method-gradcam").wait_for()
+    page.locator('[data-testid^="viewer-method-"]').first.wait_for()
     page.get_by_test_id("viewer-window-bone").click()
     expect(page.get_by_test_id("viewer-window-bone")).to_have_attribute("aria-pressed", "true")
     _level_and_prevalence_do_not_run_the_model(page)
@@ -229,7 +229,7 @@ def test_oct_volume_is_jumped_along_explained_and_saved(page: Page, eye: np.ndar
     expect(page.get_by_test_id("viewer-slice")).to_have_value("2")
     assert page.locator(".st-key-job").count() == 0, "looking does not run the model"
     page.get_by_test_id("viewer-slice-action").click()
-    page.get_by_test_id("viewer-method-gradcam").wait_for()
+    page.locator('[data-testid^="viewer-method-"]').first.wait_for()
     expect(page.locator(".st-key-job")).to_have_count(0)
     result = json.loads(saved(page, "download-json"))
     assert result["profile"]["shown"] == 2

@@ -34,7 +34,7 @@ def layout_problems(layout: Layout) -> tuple[str, ...]:
             Bound(layout.empty, 0.0, 0.30, CUT_OFF),
         )
     )
-    if layout.turned_step > max(1.1 * layout.inner_step, 0.6):
+    if layout.turned_step > layout.turned_limit:
         return (UPSIDE_DOWN,)
     if layout.inner_step < 0.5:
         return (NOT_A_SCAN,)

@@ -155,7 +155,9 @@ def _open_sample(page: Page, task: str) -> None:
     tiles = page.locator(f'[class*="st-key-sample-{task}-"] button')
     if not tiles.count():
         page.locator(f".st-key-samples-{task} summary").click()
+    before = page.locator(".st-key-case-head strong").inner_text()
     tiles.nth(SAMPLE).click()
+    page.locator(".st-key-case-head strong").filter(has_not_text=before).wait_for()
     _await_case(page)
 
 

@@ -23,7 +23,7 @@ def similar_card(result: AnalysisResult, manifest: Manifest) -> None:
             st.markdown("This task has no reference set, or it is of other weights.")
             return
         pictures = [cache.reference_picture(manifest.id, case.reference, case.label) for case in result.similar]
-        grid = st.grid(6, min_column_width=64, gap="xsmall")
+        grid = st.grid(6, min_column_width=78, gap="xsmall")
         for case, (picture, _) in zip(result.similar, pictures, strict=True):
             _one(grid.container(gap=None), case, picture, manifest)
         if any(stand_in for _, stand_in in pictures):

@@ -57,4 +57,6 @@ def analyse_against_passes() -> float:
 
 def cases() -> list[Case]:
     """Return the one case; it needs the task's trained weights."""
-    return [Case("analyse, five members with Grad-CAM and IG, without grades: / bare passes", 1.25, analyse_against_passes)]
+    return [
+        Case("analyse, five members with Grad-CAM and IG, without grades: / bare passes", 1.25, analyse_against_passes)
+    ]

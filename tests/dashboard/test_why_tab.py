@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import work
+from dashboard.components import case_viewer
 from dashboard.components.overlays import overlays, shown_maps
+from dashboard.components.viewer import ViewerEvent, ViewerImage, ViewerOptions, ViewerOverlay, viewer
 from dashboard.components.why.argument import in_order
 from dashboard.components.why.grades import badge
 from dashboard.components.why.similar import sentences
@@ -94,7 +99,7 @@ def test_known_cases_carry_label_distance_and_what_the_picture_is(case: AppTest)
     said = words(case)
     assert "0.21" in said
     assert "simulated stand-ins" in said
-    assert "this very image is in the reference set" in said
+    assert "The same image\\, or a copy of it\\, is in the reference set" in said
 
 
 def test_roles_are_named(manifest: Manifest) -> None:
@@ -161,10 +166,22 @@ def test_targets_offer_labels_then_contrasts(case: AppTest, queue: FakeQueue) ->
     assert queue.submitted[-1].request.target == "mel/akiec"
 
 
-def test_comparing_shows_a_second_viewer(case: AppTest) -> None:
-    assert not case.exception
+def test_comparing_shows_a_second_viewer(case: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[str, ViewerOptions]] = []
+
+    def note(image: ViewerImage, overlays: Sequence[ViewerOverlay] = (), **asked: Any) -> ViewerEvent:
+        drawn.append((asked["key"], asked["options"]))
+        return viewer(image, overlays, **asked)
+
+    monkeypatch.setattr(case_viewer, "viewer", note)
+    case.run()
+    assert [key for key, _ in drawn] == ["case-viewer"]
+    drawn.clear()
     case.toggle[0].set_value(True).run()
-    assert not case.exception
+    assert [key for key, _ in drawn] == ["case-viewer", "case-viewer-beside"]
+    first, second = (options for _, options in drawn)
+    assert first.link == second.link != ""
+    assert first.overlay != second.overlay
 
 
 @pytest.mark.parametrize(("grade", "colour"), [("A", "green"), ("fails", "red"), ("", "gray")])

@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -89,3 +90,24 @@ def say(text: str) -> None:
 def warn(text: str) -> None:
     """Write a line to standard error."""
     sys.stderr.write(f"{text}\n")
+
+
+def pack_of_a_task(text: str) -> tuple[str, Path]:
+    """Parse ``task=path``."""
+    task, sign, path = text.partition("=")
+    if not sign or not task or not path:
+        raise argparse.ArgumentTypeError("must be TASK=PACK.npz")
+    return task, Path(path)
+
+
+def add_tasks_and_packs(parser: argparse.ArgumentParser) -> None:
+    """Declare the choice of tasks that are measured, and of the packs that they are judged on."""
+    parser.add_argument("--task", action="append", default=[], metavar="T", help="only this task; repeatable")
+    parser.add_argument(
+        "--pack",
+        type=pack_of_a_task,
+        action="append",
+        default=[],
+        metavar="TASK=PACK.npz",
+        help="judge a task on this pack instead; repeatable. A simulated task has no pack of its own",
+    )

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whycad.commands._arguments import add_device, positive, say
-from whycad.commands.uncertainty import pack_of_a_task
+from whycad.commands._arguments import add_device, add_tasks_and_packs, positive, say
 
 if TYPE_CHECKING:
     from whycad.audit.argument_figures import ArguedCase
@@ -42,15 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), metavar="DIR", help="folder of packs")
     parser.add_argument("--out", required=True, type=Path, metavar="OUT.md")
-    parser.add_argument("--task", action="append", default=[], metavar="T", help="only this task; repeatable")
-    parser.add_argument(
-        "--pack",
-        type=pack_of_a_task,
-        action="append",
-        default=[],
-        metavar="TASK=PACK.npz",
-        help="judge a task on this pack instead; repeatable. A simulated task has no pack of its own",
-    )
+    add_tasks_and_packs(parser)
     parser.add_argument("--n", type=positive, default=N_CASES, help=f"cases of each task (default {N_CASES})")
     parser.add_argument("--method", default="gradcam", metavar="M", help="map to hold against the outline")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of cases (default 0)")

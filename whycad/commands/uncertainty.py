@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whycad.commands._arguments import add_device, positive, say, warn
+from whycad.commands._arguments import add_device, add_tasks_and_packs, positive, say, warn
 
 if TYPE_CHECKING:
     from whycad.audit.evaluation_sets import EvaluationSet
@@ -32,28 +32,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of image packs; $WHYCAD_DATA by default")
     parser.add_argument("--out", required=True, type=Path, metavar="OUT.md")
-    parser.add_argument("--task", action="append", default=[], metavar="T", help="only this task; repeatable")
-    parser.add_argument(
-        "--pack",
-        type=pack_of_a_task,
-        action="append",
-        default=[],
-        metavar="TASK=PACK.npz",
-        help="judge a task on this pack instead; repeatable. A simulated task has no pack of its own",
-    )
+    add_tasks_and_packs(parser)
     parser.add_argument("--cache", type=Path, default=Path(".cache/uncertainty"), metavar="DIR")
     parser.add_argument("--fresh", action="store_true", help="make kept predictions again")
     parser.add_argument("--draws", type=positive, default=1000, metavar="N", help="bootstrap draws (default 1000)")
     parser.add_argument("--foreign", type=positive, default=N_FOREIGN, metavar="N", help="images of each other task")
     add_device(parser)
-
-
-def pack_of_a_task(text: str) -> tuple[str, Path]:
-    """Parse ``task=path``."""
-    task, sign, path = text.partition("=")
-    if not sign or not task or not path:
-        raise argparse.ArgumentTypeError("must be TASK=PACK.npz")
-    return task, Path(path)
 
 
 def run(args: argparse.Namespace) -> int:

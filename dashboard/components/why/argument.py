@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.components.overlays import shown_maps
-from dashboard.state import OpenCase, session
+from dashboard.state import OpenCase, Work, session
 from dashboard.text import plain
 from whycad.manifest import Manifest
 from whycad.types import AnalysisResult, Finding
@@ -20,8 +20,11 @@ def argument_card(result: AnalysisResult, case: OpenCase, manifest: Manifest) ->
         st.markdown(f"**Line of argument for {name}**")
         if not result.findings:
             st.markdown("Nothing that was measured speaks clearly for or against it.")
+        job = case.work_for(manifest.id)
+        maps = shown_maps(job, result.prediction.predicted, manifest, researcher=session().researcher)
+        methods = {attribution.method for attribution in maps}
         for number, finding in enumerate(in_order(result.findings)):
-            _line(number, finding, case, manifest)
+            _line(number, finding, job, methods)
         if result.findings:
             st.caption(NOTE)
 
@@ -38,14 +41,11 @@ def mark_of(finding: Finding) -> str:
     return ":red[**+**]" if finding.speaks_for else ":blue[**−**]"
 
 
-def _line(number: int, finding: Finding, case: OpenCase, manifest: Manifest) -> None:
-    job = case.work_for(manifest.id)
+def _line(number: int, finding: Finding, job: Work, methods: set[str]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=f"finding-{number}", gap="xsmall"):
         drawn = f"  :small[:gray[outline “{plain(finding.outline, 40)}”]]" if finding.outline else ""
         st.markdown(f"{mark_of(finding)} {plain(finding.sentence, 300)}{drawn}")
-        target = manifest.label(job.result.prediction.predicted).code if job.result is not None else ""
-        maps = shown_maps(job, target, manifest, researcher=session().researcher)
-        if finding.key in {a.method for a in maps} and st.button(
+        if finding.key in methods and st.button(
             "Show", key=f"show-finding-{number}", type="tertiary", help="Show this map in the picture"
         ):
             job.focus = finding.key

@@ -9,10 +9,10 @@ import streamlit as st
 from dashboard import cache
 from dashboard.text import plain
 from whycad.manifest import Manifest
+from whycad.neighbours import SAME_IMAGE_REMARK, is_same_image
 from whycad.types import AnalysisResult, SimilarCase
 
 ROLES = {"leading": "of the leading label", "runner_up": "of the runner-up", "must_not_miss": "must not be missed"}
-SAME_IMAGE = 1e-4
 
 
 def similar_card(result: AnalysisResult, manifest: Manifest) -> None:
@@ -50,6 +50,6 @@ def sentences(similar: tuple[SimilarCase, ...], manifest: Manifest) -> list[str]
         names = dict.fromkeys(manifest.label(case.label).name for case in cases)
         parts.append(f"{', '.join(names)} ({ROLES.get(role, role)})")
     said = [f"In order: {'; '.join(parts)}. Below each: cosine distance of the members' features, 0 is the same."]
-    if any(case.distance < SAME_IMAGE for case in similar):
-        said.append("At distance 0 this very image is in the reference set.")
+    if any(is_same_image(case) for case in similar):
+        said.append(SAME_IMAGE_REMARK)
     return said

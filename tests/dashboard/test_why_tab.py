@@ -99,6 +99,7 @@ def test_known_cases_carry_label_distance_and_what_the_picture_is(case: AppTest)
     said = words(case)
     assert "0.21" in said
     assert "simulated stand-ins" in said
+    assert "Simulated stand-in" in said.replace("simulated stand-ins", ""), "under each picture"
     assert "The same image\\, or a copy of it\\, is in the reference set" in said
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from itertools import groupby
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import cache
 from dashboard.text import plain
 from whycad.manifest import Manifest
 from whycad.neighbours import SAME_IMAGE_REMARK, is_same_image
+from whycad.reference_index import STAND_IN
 from whycad.types import AnalysisResult, SimilarCase
 
 ROLES = {"leading": "of the leading label", "runner_up": "of the runner-up", "must_not_miss": "must not be missed"}
@@ -24,8 +26,8 @@ def similar_card(result: AnalysisResult, manifest: Manifest) -> None:
             return
         pictures = [cache.reference_picture(manifest.id, case.reference, case.label) for case in result.similar]
         grid = st.grid(6, min_column_width=78, gap="xsmall")
-        for case, (picture, _) in zip(result.similar, pictures, strict=True):
-            _one(grid.container(gap=None), case, picture, manifest)
+        for case, (picture, simulated) in zip(result.similar, pictures, strict=True):
+            _one(grid.container(gap=None), case, (picture, simulated), manifest.label(case.label).name)
         if any(stand_in for _, stand_in in pictures):
             st.caption(
                 "Pictures: simulated stand-ins of the same label. Pictures of patients are not shipped; "
@@ -35,12 +37,14 @@ def similar_card(result: AnalysisResult, manifest: Manifest) -> None:
             st.caption(plain(sentence, 300))
 
 
-def _one(place: st.delta_generator.DeltaGenerator, case: SimilarCase, picture: bytes, manifest: Manifest) -> None:
-    name = manifest.label(case.label).name
+def _one(place: DeltaGenerator, case: SimilarCase, shown: tuple[bytes, bool], name: str) -> None:
+    picture, simulated = shown
+    what = STAND_IN if simulated else "Known case"
     with place:
         if picture:
-            st.image(picture, width="stretch", output_format="JPEG", alt=f"Known case of {name}")
-        st.caption(f"{plain(name, 40)}  \n{case.distance:.2f}")
+            st.image(picture, width="stretch", output_format="JPEG", alt=f"{what}: {name}")
+        note = f"  \n{STAND_IN}" if picture and simulated else ""
+        st.caption(f"{plain(name, 40)}  \n{case.distance:.2f}{note}")
 
 
 def sentences(similar: tuple[SimilarCase, ...], manifest: Manifest) -> list[str]:

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from whycad.admission import admit
 from whycad.errors import WhyCadError
 from whycad.hooks import Hooks
 from whycad.reading import evidence_of, mean_outputs
-from whycad.scoring import calibration_of, check_region, input_problems, no_score, score_inputs
+from whycad.scoring import calibration_of, check_region, input_problems, no_score, observe
 from whycad.types import AnalysisRequest, Evidence, EvidenceLevel, ModelInput, Prediction, Region, Study
-from whycad.uncertainty.assemble import predictions_from
+from whycad.uncertainty.assemble import numbers, predictions_from
 from whycad.volume import is_read_by_slices, read_by_slices
 
 if TYPE_CHECKING:
@@ -31,11 +34,15 @@ class Outcome:
         Empty where it was not asked for or the study was refused.
     simulated : bool
         Whether the image or the model's training data were simulated.
+    features : ndarray of float32 (d,) or None
+        Penultimate features of all members, one after the other; None where they were not asked for, the
+        model has none, or nothing reached it.
     """
 
     prediction: Prediction
     evidence: Evidence = field(default_factory=Evidence)
     simulated: bool = False
+    features: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,10 +55,13 @@ class BatchOptions:
         Nominal coverage of the sets.
     evidence : bool
         Whether measurements and concepts are wanted too.
+    features : bool
+        Whether the members' features are wanted too.
     """
 
     coverage: float = 0.9
     evidence: bool = False
+    features: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,14 +152,20 @@ def _predict_ready(
         return []
     try:
         calibration = calibration_of(plugin)
-        numbers = score_inputs([item.inputs for item in ready], ensemble, calibration)
-        found = predictions_from(numbers, plugin.manifest, calibration, options.coverage)
+        gated = calibration.ood is not None or (options.features and ensemble.has_features)
+        observed = observe([item.inputs for item in ready], ensemble, gated=gated)
+        found = predictions_from(numbers(observed, calibration), plugin.manifest, calibration, options.coverage)
         evidence = _evidence(ready, plugin, ensemble) if options.evidence else [Evidence()] * len(ready)
-        return [Outcome(*pair) for pair in zip(found, evidence, strict=True)]
+        features = _rows(observed.features if options.features else None, len(ready))
+        return [Outcome(p, e, features=f) for p, e, f in zip(found, evidence, features, strict=True)]
     except WhyCadError as error:
         if len(ready) == 1:
             return [error]
         return [_predict_ready([item], plugin, ensemble, options)[0] for item in ready]
+
+
+def _rows(features: NDArray[np.float64] | None, n: int) -> Sequence[NDArray[np.float32] | None]:
+    return [None] * n if features is None else list(features.astype(np.float32))
 
 
 def _evidence(ready: list[_Ready], plugin: Plugin, ensemble: Ensemble) -> list[Evidence]:

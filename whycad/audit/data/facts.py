@@ -1,0 +1,150 @@
+"""What can be read off a picture without a model: size, light, colour, sharpness, border, hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whycad import __version__
+from whycad.audit.data.dataset import DatasetRef
+from whycad.errors import WhyCadError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from whycad.audit.run.engine import Worker
+
+THUMB = 16
+STATS = (
+    "height_px",
+    "width_px",
+    "aspect",
+    "file_bytes",
+    "mean_red",
+    "mean_green",
+    "mean_blue",
+    "contrast",
+    "sharpness",
+    "border_light",
+    "border_contrast",
+    "corner_light",
+    "white_share",
+    "black_share",
+)
+FACTS_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFacts:
+    """Facts of n rows; NaN, zero or empty where a row could not be read.
+
+    Attributes
+    ----------
+    error : ndarray of str (n,)
+        Empty where the picture could be read.
+    content : ndarray of str (n,)
+        SHA-256 of the stored image.
+    stats : ndarray of float64 (n, len(STATS))
+    thumb : ndarray of uint8 (n, 16, 16, 3)
+        The picture shrunk; grey ones three times.
+    """
+
+    error: NDArray[np.str_]
+    content: NDArray[np.str_]
+    stats: NDArray[np.float64]
+    thumb: NDArray[np.uint8]
+
+    def stat(self, name: str) -> NDArray[np.float64]:
+        """Return one of ``STATS``, ``(n,)``."""
+        return np.asarray(self.stats[:, STATS.index(name)])
+
+
+@dataclass(frozen=True)
+class FactsJob:
+    """Read every picture once and keep its facts."""
+
+    dataset: DatasetRef
+    name: str = "facts"
+
+    @property
+    def digest(self) -> str:
+        """Hash of the version of the facts."""
+        return hashlib.sha256(f"{FACTS_VERSION} {__version__}".encode()).hexdigest()
+
+    def content(self, rows: Sequence[int]) -> Sequence[str]:
+        """Return the hash of each row's image."""
+        from whycad.audit.run.predicting import row_contents
+
+        return row_contents(self.dataset.open(), rows)
+
+    def open(self) -> Worker:
+        """Open the data set."""
+        dataset = self.dataset.open()
+
+        def work(rows: Sequence[int]) -> pa.Table:
+            import pyarrow as pa
+
+            found: list[dict[str, object]] = []
+            for row in rows:
+                try:
+                    content, size = dataset.content(row), dataset.file_bytes(row)
+                    found.append({"error": "", "content": content} | facts_of(dataset.picture(row), size))
+                except (WhyCadError, OSError) as error:
+                    why = str(error) if isinstance(error, WhyCadError) else "the file cannot be read"
+                    nothing: dict[str, object] = {
+                        "stats": [float("nan")] * len(STATS),
+                        "thumb": bytes(THUMB * THUMB * 3),
+                    }
+                    found.append({"error": why, "content": ""} | nothing)
+            return pa.Table.from_pylist(found)
+
+        return work
+
+
+def facts_of(picture: NDArray[np.uint8], file_bytes: int | None) -> dict[str, object]:
+    """Measure one picture ``(H, W)`` or ``(H, W, 3)``."""
+    from PIL import Image
+
+    colour = np.repeat(picture[..., None], 3, axis=-1) if picture.ndim == 2 else picture
+    height, width = colour.shape[:2]
+    grey = colour.mean(axis=-1) / 255
+    band = max(1, round(0.05 * min(height, width)))
+    inside = np.zeros(grey.shape, bool)
+    inside[band:-band, band:-band] = True
+    border = grey[~inside]
+    corners = np.concatenate(
+        [grey[a, b].ravel() for a in (np.s_[:band], np.s_[-band:]) for b in (np.s_[:band], np.s_[-band:])]
+    )
+    means = colour.reshape(-1, 3).mean(axis=0) / 255
+    steps = np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean()
+    stats = [
+        height,
+        width,
+        width / height,
+        float("nan") if file_bytes is None else file_bytes,
+        *means,
+        grey.std(),
+        steps,
+        border.mean(),
+        border.std(),
+        corners.mean(),
+        (grey > 0.98).mean(),
+        (grey < 0.02).mean(),
+    ]
+    thumb = Image.fromarray(colour).resize((THUMB, THUMB), Image.Resampling.BOX)
+    return {"stats": [float(value) for value in stats], "thumb": np.asarray(thumb, np.uint8).tobytes()}
+
+
+def facts_from(table: pa.Table) -> ImageFacts:
+    """Return the job's table as arrays."""
+    return ImageFacts(
+        error=np.array(table["error"].to_pylist(), np.str_),
+        content=np.array(table["content"].to_pylist(), np.str_),
+        stats=np.array(table["stats"].to_pylist(), np.float64).reshape(-1, len(STATS)),
+        thumb=np.frombuffer(b"".join(table["thumb"].to_pylist()), np.uint8).reshape(-1, THUMB, THUMB, 3),
+    )

@@ -1,0 +1,165 @@
+"""Predictions of every image, once: what all checks of a model start from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from whycad import __version__
+from whycad.audit.data.dataset import DatasetRef
+from whycad.errors import WhyCadError
+from whycad.types import Region, Study
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from whycad.audit.data.dataset import AuditDataset
+    from whycad.audit.run.engine import Worker
+    from whycad.batch import Outcome
+    from whycad.inference import Ensemble
+    from whycad.plugin import Plugin
+
+Case = tuple[Study, Region | None]
+
+
+def plugin_digest(plugin: Plugin, **options: object) -> str:
+    """Return the hash of everything that predictions of a task depend on, but for the images."""
+    path = plugin.calibration_path()
+    facts = {
+        "task": plugin.id,
+        "version": plugin.manifest.version,
+        "weights": plugin.weights_sha256,
+        "calibration": hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else "",
+        "decision": plugin.manifest.decision.model_dump_json(),
+        "code": __version__,
+        **options,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def read_cases(dataset: AuditDataset, rows: Sequence[int]) -> list[Case | WhyCadError]:
+    """Read rows' images; a row that fails has its error in its place."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from whycad.errors import DatasetError
+
+    def one(row: int) -> Case | WhyCadError:
+        try:
+            return dataset.case(row)
+        except WhyCadError as error:
+            return error
+        except OSError as error:
+            return DatasetError(f"the file cannot be read ({type(error).__name__})")
+
+    with ThreadPoolExecutor(2, thread_name_prefix="decode") as pool:
+        return list(pool.map(one, rows))
+
+
+def predict_all(
+    cases: Sequence[Case | WhyCadError], plugin: Plugin, ensemble: Ensemble, *, features: bool = False
+) -> list[Outcome | WhyCadError]:
+    """Predict cases together; those that failed before keep their error."""
+    from whycad.batch import BatchOptions, predict_cases
+
+    sound = [case for case in cases if not isinstance(case, WhyCadError)]
+    found = iter(predict_cases(sound, plugin, ensemble, BatchOptions(features=features)))
+    return [case if isinstance(case, WhyCadError) else next(found) for case in cases]
+
+
+@dataclass(frozen=True)
+class PredictJob:
+    """Predict every row of a data set with a task's ensemble.
+
+    Columns: ``error`` (empty where there is none), ``members`` (m * k probabilities), ``predicted``
+    (label code, empty where nothing reached the model), ``decision``, ``conformal_p`` (k), ``gate``
+    (score; infinite where refused before the model), ``total``, ``aleatoric``, ``epistemic`` (nats),
+    ``simulated`` and ``features`` (float16, all members'; empty where there are none).
+
+    Attributes
+    ----------
+    dataset : DatasetRef
+        With a task.
+    device : str
+        ``cpu``, ``cuda`` or empty for what there is.
+    """
+
+    dataset: DatasetRef
+    device: str = ""
+    name: str = "predictions"
+
+    @property
+    def digest(self) -> str:
+        """Hash of the task's weights, calibration and decision rule."""
+        from whycad.registry import discover
+
+        return plugin_digest(discover().get(self.dataset.task))
+
+    def content(self, rows: Sequence[int]) -> Sequence[str]:
+        """Return the hash of each row's image."""
+        return row_contents(self.dataset.open(), rows)
+
+    def open(self) -> Worker:
+        """Load the ensemble."""
+        from whycad.inference import choose_device, load_members
+        from whycad.registry import discover
+
+        plugin = discover().get(self.dataset.task)
+        ensemble = load_members(plugin, choose_device(self.device or None))
+        dataset = self.dataset.open()
+
+        def work(rows: Sequence[int]) -> pa.Table:
+            return outcomes_table(predict_all(read_cases(dataset, rows), plugin, ensemble, features=True), ensemble)
+
+        return work
+
+
+def row_contents(dataset: AuditDataset, rows: Sequence[int]) -> list[str]:
+    """Return the hash of each row's image with its row number; where it cannot be read, the row number alone."""
+    found = []
+    for row in rows:
+        try:
+            found.append(f"{row} {dataset.content(row)}")
+        except (WhyCadError, OSError):
+            found.append(f"{row} unreadable")
+    return found
+
+
+def outcomes_table(outcomes: Sequence[Outcome | WhyCadError], ensemble: Ensemble) -> pa.Table:
+    """Return outcomes as an Arrow table, one row each."""
+    import pyarrow as pa
+
+    k = len(ensemble.plugin.manifest.labels)
+    nothing = np.full(len(ensemble.members) * k, np.nan)
+    rows = [_outcome_row(outcome, nothing, k) for outcome in outcomes]
+    columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
+    features = columns.pop("features", [])
+    table = pa.table(columns)
+    return table.append_column("features", pa.array(features, pa.list_(pa.float16())))
+
+
+def _outcome_row(outcome: Outcome | WhyCadError, nothing: np.ndarray, k: int) -> dict[str, object]:
+    failed = isinstance(outcome, WhyCadError)
+    prediction = None if isinstance(outcome, WhyCadError) else outcome.prediction
+    scored = prediction is not None and bool(prediction.predicted)
+    members = prediction.member_probabilities if prediction is not None and scored else nothing
+    gate = prediction.out_of_distribution if prediction is not None and scored else None
+    parts = prediction.uncertainty if prediction is not None and scored else None
+    features = None if isinstance(outcome, WhyCadError) else outcome.features
+    return {
+        "error": str(outcome) if failed else "",
+        "members": np.asarray(members, np.float64).ravel().tolist(),
+        "predicted": prediction.predicted if prediction is not None else "",
+        "decision": prediction.decision.kind.value if prediction is not None else "failed",
+        "conformal_p": np.asarray(prediction.conformal_p if prediction and scored else nothing[:k], float).tolist(),
+        "gate": float("inf") if not scored else float("nan") if gate is None else float(gate.score),
+        "total": float("nan") if parts is None else float(parts.total),
+        "aleatoric": float("nan") if parts is None else float(parts.aleatoric),
+        "epistemic": float("nan") if parts is None else float(parts.epistemic),
+        "simulated": False if isinstance(outcome, WhyCadError) else outcome.simulated,
+        "features": [] if features is None else features.astype(np.float16),
+    }

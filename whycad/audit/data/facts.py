@@ -106,6 +106,10 @@ class FactsJob:
         return work
 
 
+def _nothing() -> dict[str, object]:
+    return {"stats": [float("nan")] * len(STATS), "thumb": bytes(THUMB * THUMB * 3)}
+
+
 def facts_of(picture: NDArray[np.uint8], file_bytes: int | None) -> dict[str, object]:
     """Measure one picture ``(H, W)`` or ``(H, W, 3)``."""
     from PIL import Image

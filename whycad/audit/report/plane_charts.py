@@ -79,7 +79,7 @@ def _drawn(chart: Chart, paint: Callable[[Drawing, Chart, Frame, Sequence[Place]
     total = sum(len(series.marks) for series in chart.series)
     if not places:
         return None, total
-    top = 24.0 + LEGEND_HEIGHT * legend_lines(chart, WIDTH)
+    top = 32.0 + LEGEND_HEIGHT * legend_lines(chart, WIDTH)
     frame = _frame(chart, places, names, top)
     drawing = Drawing(frame.width, top + PLOT_HEIGHT + BOTTOM)
     draw_legend(drawing, chart, frame.width)
@@ -137,7 +137,7 @@ def _draw_axes(drawing: Drawing, chart: Chart, frame: Frame) -> None:
         drawing.text((x, bottom + FONT_SIZE + 5), words, "middle", "quiet")
     drawing.line((left, bottom), (right, bottom), "quiet")
     drawing.text(((left + right) / 2, bottom + 2 * FONT_SIZE + 12), cut(chart.x_title, right), "middle", "quiet")
-    drawing.text((4, frame.y.end - 10), cut(chart.y_title, frame.width - 8), "start", "quiet")
+    drawing.text((4, frame.y.end - 15), cut(chart.y_title, frame.width - 8), "start", "quiet")
     if chart.reference is not None:
         y = frame.y.place(chart.reference)
         drawing.line((left, y), (right, y), "quiet", 1.5, "4 3")

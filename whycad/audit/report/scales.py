@@ -108,7 +108,7 @@ def fitted(values: Iterable[float | None], start: float, end: float, *, logarith
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-3):
         pad = max(abs(low) * 0.1, 0.01)
         low, high = low - pad, high + pad
-    step = _step(low, high, 5)
+    step = _step(low, high, 10)
     return Scale(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, start, end)
 
 

@@ -6,7 +6,6 @@ where it is missing everything else of an audit is written all the same.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
@@ -57,7 +56,7 @@ def write_pdf(html: str, path: Path) -> None:
         with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".partial", delete=False) as stream:
             stream.write(body)
         Path(stream.name).chmod(0o644)
-        os.replace(stream.name, path)
+        Path(stream.name).replace(path)
     except OSError as error:
         raise ReportError(f"{path.name!r} cannot be written ({error.strerror or type(error).__name__})") from error
 

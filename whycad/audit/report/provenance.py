@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from whycad.audit.findings import Audit
-from whycad.audit.words import interval_words, number_words
+from whycad.audit.words import interval_words
 from whycad.wording import NOT_ESTABLISHED, printable
 
 Rows = list[tuple[str, str]]
+ACRONYMS = {"auroc": "AUROC", "auprc": "AUPRC", "mcc": "MCC", "ece": "ECE", "auc": "AUC"}
+MAX_METRICS = 30
 
 
 def model_rows(audit: Audit) -> Rows:
@@ -72,28 +74,24 @@ def split_words(audit: Audit) -> str:
 
 
 def metric_rows(audit: Audit) -> Rows:
-    """Return the headline metrics as names and values with their intervals."""
-    return [(metric_title(name), _metric_words(values)) for name, values in audit.metrics.items()]
+    """Return the headline metrics as names and values with their intervals.
+
+    Figures of single classes and points (``auroc/melanoma``) are the tables' business, unless there are no others.
+    """
+    headline = {name: values for name, values in audit.metrics.items() if "/" not in name} or audit.metrics
+    return [(metric_title(name), _metric_words(values)) for name, values in list(headline.items())[:MAX_METRICS]]
 
 
 def metric_title(name: str) -> str:
-    """Return a metric's name for people: ``balanced_accuracy`` gives ``Balanced accuracy``."""
-    text = printable(name.replace("_", " "), 60)
-    known = {"auroc": "AUROC", "auprc": "AUPRC", "mcc": "MCC", "ece": "ECE"}
-    told = [known.get(word.casefold(), word) for word in text.split(" ")]
-    return " ".join(told)[:1].upper() + " ".join(told)[1:]
+    """Return a metric's name for people: ``macro_auroc`` gives ``Macro AUROC``."""
+    told = [ACRONYMS.get(word, word) for word in printable(name.replace("_", " "), 80).replace("/", ": ").split(" ")]
+    text = " ".join(told)
+    return text[:1].upper() + text[1:]
 
 
 def _metric_words(values: Mapping[str, float | None]) -> str:
-    if "value" not in values:
-        told = [f"{metric_title(key)} {_known(value)}" for key, value in values.items()]
-        return ", ".join(told)
-    value, n = values["value"], values.get("n")
+    value, n = values.get("value"), values.get("n")
     basis = f", n = {n:,.0f}" if n is not None else ""
     if value is None:
         return f"{NOT_ESTABLISHED}{basis}"
-    return interval_words(value, values.get("low"), values.get("high")) + basis
-
-
-def _known(value: float | None) -> str:
-    return NOT_ESTABLISHED if value is None else number_words(value)
+    return interval_words(value, values.get("ci_low"), values.get("ci_high")) + basis

@@ -105,9 +105,8 @@ def on_page(table: Table, check: str, limits: PageLimits) -> PageTable:
         for row in table.rows[: limits.rows]
     )
     numeric = [_is_numeric(table, index) for index in range(len(columns))]
-    titles = tuple(
-        (printable(column.title, TITLE_LIMIT), holds) for column, holds in zip(columns, numeric, strict=True)
-    )
+    named = [printable(column.title, TITLE_LIMIT) for column in columns]
+    titles = tuple(zip(named, numeric, strict=True))
     more = [
         f"{n:,} more {what}{'' if n == 1 else 's'}"
         for n, what in ((len(table.rows) - limits.rows, "row"), (len(table.columns) - limits.columns, "column"))

@@ -6,14 +6,15 @@ where it is missing everything else of an audit is written all the same.
 
 from __future__ import annotations
 
+import importlib
+import io
+import warnings
+from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING
+from types import ModuleType
 
 from whycad.errors import ReportError
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 REMEDY = (
     "on Debian or Ubuntu: apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0; "
@@ -63,13 +64,13 @@ def write_pdf(html: str, path: Path) -> None:
 
 def _weasyprint() -> ModuleType:
     try:
-        import weasyprint
-        import weasyprint.urls
+        # Where a library is missing it writes an essay to standard output before it raises.
+        with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = importlib.import_module("weasyprint")
+            importlib.import_module("weasyprint.urls")
     except ImportError as error:
-        raise ReportError(
-            "the PDF needs WeasyPrint, which is not installed", remedy="pip install weasyprint"
-        ) from error
+        raise ReportError("the PDF needs WeasyPrint, which is missing", remedy="pip install weasyprint") from error
     except OSError as error:
         raise ReportError("the PDF needs the Pango library, which this system lacks", remedy=REMEDY) from error
-    module: ModuleType = weasyprint
     return module

@@ -51,6 +51,8 @@ SEVERITY_SHAPES: Mapping[Severity, str] = {
 }
 FONT = "system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 FONT_SIZE = 12.0
+# Mean width of a letter in ems; DejaVu Sans, the widest font that the report may get, needs as much.
+NARROW = 0.61
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def mark_look(severity: Severity | None, index: int, n_series: int) -> Look:
 def text_width(text: str, size: float = FONT_SIZE) -> float:
     """Return about how wide a text is, pixels: static SVG has no layout of its own."""
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    return size * (0.56 * (len(text) - wide) + 1.05 * wide)
+    return size * (NARROW * (len(text) - wide) + 1.05 * wide)
 
 
 def cut(text: str, width: float, size: float = FONT_SIZE) -> str:
@@ -86,7 +88,7 @@ def cut(text: str, width: float, size: float = FONT_SIZE) -> str:
     line = printable(text, 200)
     if text_width(line, size) <= width:
         return line
-    kept = line[: max(1, int(width / (0.56 * size)))]
+    kept = line[: max(1, int(width / (NARROW * size)))]
     while len(kept) > 1 and text_width(f"{kept}…", size) > width:
         kept = kept[:-1]
     return f"{kept.rstrip()}…"

@@ -166,7 +166,8 @@ def _paint_lines(drawing: Drawing, chart: Chart, frame: Frame, places: Sequence[
     for number in range(n_series):
         mine = [place for place in places if place.series == number]
         look = series_look(number)
-        drawing.curve([frame.at(place.x, place.y) for place in mine], look.colour, dash=look.dash)
+        if len(mine) > 1:
+            drawing.curve([frame.at(place.x, place.y) for place in mine], look.colour, dash=look.dash)
         if len(mine) <= MAX_MARKERS:
             _paint_marks(drawing, chart, frame, mine)
 

@@ -38,8 +38,9 @@ class Scale:
 
     def place(self, value: float) -> float:
         """Return where a value lies, pixels; what is beyond an end lies at it."""
-        low, high, value = self._transformed(self.low), self._transformed(self.high), self._transformed(value)
-        share = min(1.0, max(0.0, (value - low) / (high - low)))
+        low, high = self._transformed(self.low), self._transformed(self.high)
+        inside = min(self.high, max(self.low, value))
+        share = (self._transformed(inside) - low) / (high - low)
         return self.start + share * (self.end - self.start)
 
     def holds(self, value: float) -> bool:
@@ -100,7 +101,7 @@ def fitted(values: Iterable[float | None], start: float, end: float, *, logarith
     logarithmic : bool
         All values must then be positive.
     """
-    known = [value for value in values if value is not None] or [0.0, 1.0]
+    known = [number for value in values if (number := as_number(value)) is not None] or [0.0, 1.0]
     low, high = min(known), max(known)
     if logarithmic:
         pad = max((high / low) ** 0.05, 1.05)

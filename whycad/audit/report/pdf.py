@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import logging
 import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -38,6 +39,8 @@ def pdf_from_html(html: str) -> bytes:
         When WeasyPrint or the system's Pango is missing.
     """
     weasyprint = _weasyprint()
+    # It logs characters that no font has, and those are of the user's own labels.
+    logging.getLogger("weasyprint").setLevel(logging.CRITICAL)
     fetcher = weasyprint.urls.URLFetcher(allowed_protocols=("data",), fail_on_errors=False)
     # Without an identifier of its own the PDF would get one by chance.
     document = weasyprint.HTML(string=html, url_fetcher=fetcher)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -57,8 +58,14 @@ class PageTable:
 
 
 def table_file(check: str, key: str) -> str:
-    """Return where a table's CSV lies in the audit's folder: ``tables/<check>-<key>.csv``."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", f"{check}-{key}")[:100].lstrip(".")
+    """Return where a table's CSV lies in the audit's folder: ``tables/<check>-<key>.csv``.
+
+    What no file name should hold is replaced, and a hash then keeps two such names apart.
+    """
+    wanted = f"{check}-{key}"
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", wanted)[:80].lstrip(".")
+    if name != wanted:
+        name += f"-{hashlib.sha256(wanted.encode()).hexdigest()[:8]}"
     return f"{FOLDER}/{name}.csv"
 
 

@@ -76,7 +76,16 @@ def test_numbers_keep_their_sign_and_stay_short(value: float, decimals: int | No
 
 @pytest.mark.parametrize(
     ("cell", "words"),
-    [(None, "–"), (True, "yes"), (1200, "1,200"), (-0.0004, "0.000"), (0.5, "0.500"), ("a\nb\u202e", r"a b\u202e")],
+    [
+        (None, "–"),
+        (True, "yes"),
+        (1200, "1,200"),
+        (-0.0004, "0.000"),
+        (0.0001, "< 0.001"),
+        (0.0, "0.000"),
+        (0.5, "0.500"),
+        ("a\nb\u202e", r"a b\u202e"),
+    ],
 )
 def test_cells_are_for_people(cell: Cell, words: str) -> None:
     assert cell_words(cell) == words

@@ -15,7 +15,7 @@ from whycad.predictions_csv import FORMULA_STARTS
 from whycad.testing.hostile_audit import hostile_result
 from whycad.testing.sample_audit import sample_results
 
-LIMITS = PageLimits(rows=3, columns=2, cell=20)
+LIMITS = PageLimits(rows=3, columns=2, cell=20, line=40)
 
 
 def table(*rows: tuple[Cell, ...], **facts: object) -> Table:
@@ -78,8 +78,17 @@ def test_a_table_stays_in_its_folder(key: str) -> None:
 def test_a_page_cuts_rows_columns_and_cells_and_says_so() -> None:
     shown = on_page(table(*((f"name {i} " * 9, float(i), i) for i in range(9))), "c", LIMITS)
     assert len(shown.rows) == 3
-    assert shown.titles == (("Column 0", False), ("Column 1", True))
+    assert shown.titles == (("Column 0", ""), ("Column 1", "number"))
     assert shown.rows[1][1] == "1.000"
     assert all(len(row[0]) <= 20 for row in shown.rows)
     assert shown.remark == "6 more rows and 1 more column in tables/c-k.csv"
     assert on_page(table(("a", 1)), "c", LIMITS).remark == ""
+
+
+def test_words_are_broken_only_where_the_page_is_too_narrow_for_them() -> None:
+    def classes(line: int) -> list[str]:
+        limits = PageLimits(rows=9, columns=9, cell=80, line=line)
+        return [found for _, found in on_page(table(("seborrheic_keratosis", "x", 1)), "c", limits).titles]
+
+    assert classes(60) == ["", "", "number"]
+    assert classes(24) == ["broken", "", "number"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -22,7 +23,7 @@ IntArray = NDArray[np.int64]
 def balanced_sample(
     labels: IntArray, groups: NDArray[np.str_], eligible: NDArray[np.bool_], limit: int, seed: int
 ) -> IntArray:
-    """Choose rows, one of each group, with the labels as equally many as there are rows of them.
+    """Choose rows with the labels as equally many as there are rows of them, and of each group as few as possible.
 
     Parameters
     ----------
@@ -36,13 +37,22 @@ def balanced_sample(
         Ascending row numbers, at most ``limit``.
     """
     order = np.random.default_rng(seed).permutation(np.flatnonzero(eligible))
-    _, first = np.unique(groups[order], return_index=True)
-    singles = order[np.sort(first)]
-    queues = [singles[labels[singles] == label] for label in np.unique(labels[singles])]
+    order = order[np.argsort(_turns(groups[order]), kind="stable")]
+    queues = [order[labels[order] == label] for label in np.unique(labels[order])]
     chosen: list[int] = []
     for turn in range(max((len(queue) for queue in queues), default=0)):
         chosen += [int(queue[turn]) for queue in queues if turn < len(queue)]
     return np.array(sorted(chosen[:limit]), np.int64)
+
+
+def _turns(groups: NDArray[np.str_]) -> IntArray:
+    """Return how many of its group stand before each row, ``(n,)``."""
+    seen: Counter[str] = Counter()
+    turns = np.empty(len(groups), np.int64)
+    for place, group in enumerate(groups.tolist()):
+        turns[place] = seen[group]
+        seen[group] += 1
+    return turns
 
 
 def sampled(context: AuditContext, limit: int, eligible: NDArray[np.bool_] | None = None) -> IntArray:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from whycad.audit.changes.change import Canvas, Change, Family, row_seed
 from whycad.audit.changes.families import apply
+from whycad.audit.changes.outline import on_grid
 from whycad.audit.changes.paired_tables import Wording
 from whycad.audit.changes.pictures import picture_of, save_picture
 from whycad.audit.context import AuditContext
@@ -64,3 +65,30 @@ def before_and_after(context: AuditContext, check: str, place: int, change: Chan
         save_picture(context, check, f"{change.kind}-{place}-{number}", picture_of(one, window), caption, case)
         for number, (caption, one) in enumerate(studies.items())
     ]
+
+
+def parts_shown(
+    context: AuditContext, check: str, place: int | None, changes: Sequence[Change], titles: Mapping[str, str]
+) -> tuple[Picture, ...]:
+    """Write what is left of one case by each change; nothing where there is no case.
+
+    Outlines are those of the data set: a part that the task outlines itself is not drawn again.
+    """
+    if place is None:
+        return ()
+    row = int(context.scope[place])
+    assert context.plugin is not None
+    try:
+        study, region = context.dataset.case(row)
+        known = context.dataset.mask(row)
+        outline = None if known is None else on_grid(known, study.spatial_shape)
+        canvas = Canvas(study, region, context.plugin, row_seed(context.options.seed, row), lambda: outline)
+        made = {titles[change.kind]: apply(canvas, change) for change in changes}
+    except WhyCadError:
+        return ()
+    studies = {"As it is": study, **{title: one.study for title, one in made.items() if one is not None}}
+    case, window = str(context.in_scope.ids[place]), default_window(study)
+    return tuple(
+        save_picture(context, check, f"part-{place}-{number}", picture_of(one, window), title, case)
+        for number, (title, one) in enumerate(studies.items())
+    )

@@ -99,10 +99,14 @@ def _effect(estimate: Estimate, p: float, n: int) -> Effect:
     return Effect(estimate.value, low, high, p, n)
 
 
-def mean_effects(values: Mapping[Key, FloatArray], groups: NDArray[np.str_], draws: GroupBootstrap) -> dict[Key, Effect]:
+def mean_effects(
+    values: Mapping[Key, FloatArray], groups: NDArray[np.str_], draws: GroupBootstrap
+) -> dict[Key, Effect]:
     """Return the means of values ``(n,)``, tested together against 0; NaN is left out."""
     known = {key: np.isfinite(value) for key, value in values.items()}
-    statistics = {key: (mean_of(np.nan_to_num(value), known[key]), int(known[key].sum())) for key, value in values.items()}
+    statistics = {
+        key: (mean_of(np.nan_to_num(value), known[key]), int(known[key].sum())) for key, value in values.items()
+    }
     return effects(statistics, draws, {key: len(np.unique(groups[mask])) for key, mask in known.items()})
 
 

@@ -123,7 +123,9 @@ def write_planted_task(parent: Path, weights: FloatArray, *, id: str = "planted"
     path = plugin.folder / "plugin.toml"
     text = path.read_text(encoding="utf-8")
     text = text.replace("[code]\n", '[code]\nartefacts = "detector:artefacts"\n')
-    text = text.replace('methods = ["gradcam", "ig", "occlusion", "lime"]\ngradcam_layer = "layer1"', 'methods = ["ig"]')
+    text = text.replace(
+        'methods = ["gradcam", "ig", "occlusion", "lime"]\ngradcam_layer = "layer1"', 'methods = ["ig"]'
+    )
     path.write_text(text, encoding="utf-8")
     return load_plugin(plugin.folder)
 

@@ -44,11 +44,7 @@ def acquisition_part(context: AuditContext) -> Part:
     columns = acquisition_columns(context)
     if not columns:
         return (), (), NO_COLUMN
-    found = {
-        (column.name, value): effect
-        for column in columns
-        for value, effect in _compared(context, column).items()
-    }
+    found = {(column.name, value): effect for column in columns for value, effect in _compared(context, column).items()}
     if not found:
         return (_unknown(context, columns),), (), ""
     loud = {key: effect for key, effect in found.items() if effect.sure and abs(effect.value) >= WORTH_A_LOOK}
@@ -87,9 +83,7 @@ def balanced_accuracy_among(
 def _shared_labels(labels: NDArray[np.int64], own: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the labels with enough cases on both sides."""
     found = np.unique(labels)
-    enough = [
-        min((labels[own] == one).sum(), (labels[~own] == one).sum()) >= FEWEST_OF_A_LABEL for one in found
-    ]
+    enough = [min((labels[own] == one).sum(), (labels[~own] == one).sum()) >= FEWEST_OF_A_LABEL for one in found]
     return np.asarray(found[np.array(enough, bool)])
 
 
@@ -121,7 +115,8 @@ def _quiet(rest: dict[tuple[str, str], Effect]) -> Finding:
     return Finding(
         check=CHECK_ID,
         severity=Severity.OK,
-        message=f"{len(rest)} ways of acquisition do not differ in balanced accuracy by {WORTH_A_LOOK:.2f} or more beyond "
+        message=f"{len(rest)} ways of acquisition do not differ in balanced accuracy by {WORTH_A_LOOK:.2f} or more "
+        "beyond "
         f"chance; the largest difference is {worst.value:+.2f} ({interval_words(worst.low, worst.high)}).",
         effect=float(worst.value) if np.isfinite(worst.value) else None,
         effect_name="largest difference in balanced accuracy",

@@ -79,7 +79,17 @@ def _motion(canvas: Canvas, step: int, rng: np.random.Generator) -> FloatArray:
     """Smear along rows or columns."""
     image, shape = canvas.study.pixels, canvas.study.spatial_shape
     axis = len(shape) - 1 - int(rng.integers(2))
-    return np.asarray(ndimage.uniform_filter1d(image, max(2, round(MOTION_SHARE[step] * shape[axis])), axis), np.float32)
+    smear = _box(1 + MOTION_SHARE[step] * shape[axis])
+    return np.asarray(ndimage.convolve1d(image, smear, axis, mode="nearest"), np.float32)
+
+
+def _box(length: float) -> FloatArray:
+    """Return a centred kernel as long as so many pixels, which need not be whole, summing to 1."""
+    half = (length - 1) / 2
+    reach = int(np.ceil(half))
+    places = np.abs(np.arange(-reach, reach + 1))
+    kernel = np.clip(half - places + 1, 0, 1)
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def _resolution(canvas: Canvas, step: int, _rng: np.random.Generator) -> FloatArray:

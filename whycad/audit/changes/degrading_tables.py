@@ -50,7 +50,8 @@ def _loud(context: AuditContext, one: Degraded) -> Finding:
     return Finding(
         check=CHECK_ID,
         severity=severity_of(one),
-        message=f"{kind.title} ({how}): balanced accuracy {_changes(effect)}; {_withheld(one)}; {_errors(context, one)}.",
+        message=f"{kind.title} ({how}): balanced accuracy {_changes(effect)}; {_withheld(one)}; "
+        f"{_errors(context, one)}.",
         column=one.kind,
         effect=effect.value,
         effect_name=f"change in balanced accuracy at strength {JUDGED_AT}",
@@ -71,9 +72,10 @@ def _changes(effect: Effect) -> str:
 
 def _withheld(one: Degraded) -> str:
     effect = one.withheld
+    where = interval_words(effect.low, effect.high)
     if one.notices:
-        return f"the task notices: {effect.value:.0%} more are referred or rejected"
-    return f"referred or rejected are {effect.value * 100:+.0f} in a hundred, no clear rise"
+        return f"the task notices, the share that is referred or rejected rises by {effect.value:.2f} ({where})"
+    return f"the share that is referred or rejected does not clearly rise ({effect.value:+.2f}, {where})"
 
 
 def _errors(context: AuditContext, one: Degraded) -> str:
@@ -90,7 +92,8 @@ def _quiet(context: AuditContext, quiet: list[Degraded]) -> Finding:
         check=CHECK_ID,
         severity=Severity.OK,
         message=f"At strength {JUDGED_AT}, {names} neither lower balanced accuracy nor raise errors among the reported "
-        f"cases by {WORTH_A_LOOK:.2f} or more beyond chance; at most it {_changes(worst.accuracy)}.",
+        f"cases by {WORTH_A_LOOK:.2f} or more beyond chance; the largest change in balanced accuracy is "
+        f"{worst.accuracy.value:+.2f} ({interval_words(worst.accuracy.low, worst.accuracy.high)}).",
         effect=worst.accuracy.value,
         effect_name="largest change in balanced accuracy",
         ci_low=worst.accuracy.low,
@@ -104,9 +107,7 @@ def _few(few: list[Degraded], least: int) -> Finding:
     n = max(one.accuracy.n for one in few)
     rejected = all(one.withheld.value > 0.5 for one in few if np.isfinite(one.withheld.value))
     why = "the task refuses most of the images" if rejected and n else f"{n} of the {least} images that it takes"
-    return Finding(
-        check=CHECK_ID, severity=Severity.UNKNOWN, message=f"{names}: effect not established, {why}.", n=n
-    )
+    return Finding(check=CHECK_ID, severity=Severity.UNKNOWN, message=f"{names}: effect not established, {why}.", n=n)
 
 
 def degraded_table(context: AuditContext, curves: list[Curve]) -> Table:

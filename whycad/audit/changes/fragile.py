@@ -120,7 +120,8 @@ def _finding(context: AuditContext, values: NDArray[np.float64], source: str, ca
     ends = [_finite(value) for value in (low, high)]
     where = interval_words(*(None if end is None else 100 * end for end in ends))
     message = (
-        f"In half of the cases a change of {_percent(median)} of the range at every pixel ({where} %) changes the answer"
+        f"In half of the cases a change of {_percent(median)} of the range at every pixel ({where} %) "
+        "changes the answer"
         f"{', less than one grey level' if fragile else ''} ({source})."
     )
     figures = {"effect": _finite(median), "effect_name": "median smallest change, share of the range"}

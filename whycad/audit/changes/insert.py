@@ -10,8 +10,8 @@ from whycad.audit.changes.change import BoolArray, Canvas, Change, Changed, chan
 from whycad.audit.changes.overlays import FIELDS, OVERLAYS, blended
 from whycad.errors import PluginError
 from whycad.manifest import Manifest
-from whycad.plugin import contained
-from whycad.types import FloatArray
+from whycad.plugin import Plugin, contained
+from whycad.types import FloatArray, Study
 
 EVERY_TASK = ("burned_in_text", "white_corner", "padding")
 GREY_TASKS = ("scanner_noise", "scanner_blur", "kernel_sharpen")
@@ -78,7 +78,7 @@ def with_artefact(canvas: Canvas, change: Change) -> Changed:
 def _inserted(canvas: Canvas, change: Change) -> tuple[FloatArray, BoolArray]:
     seed, image = canvas.seed_of(change), canvas.study.pixels
     if canvas.manifest.code.draw_artefact is not None and change.kind in canvas.manifest.audit.artefacts:
-        return _by_plugin(canvas, change.kind, seed)
+        return drawn(canvas.plugin, canvas.study, change.kind, seed)
     low, high = canvas.value_range
     rng, shape = np.random.default_rng(seed), canvas.study.spatial_shape
     if change.kind in FIELDS:
@@ -90,9 +90,14 @@ def _inserted(canvas: Canvas, change: Change) -> tuple[FloatArray, BoolArray]:
     return blended(image, np.where(alpha > VISIBLE, alpha, 0), tone, (low, high)), np.array(mask)
 
 
-def _by_plugin(canvas: Canvas, kind: str, seed: int) -> tuple[FloatArray, BoolArray]:
-    """Let the plugin draw, and check what it drew."""
-    plugin, study = canvas.plugin, canvas.study
+def drawn(plugin: Plugin, study: Study, kind: str, seed: int) -> tuple[FloatArray, BoolArray]:
+    """Let a plugin draw an artefact, and check what it drew.
+
+    Raises
+    ------
+    PluginError
+        When its code fails or returns something else.
+    """
     reference = plugin.manifest.code.draw_artefact
     assert reference is not None
     function = plugin.resolve(reference)

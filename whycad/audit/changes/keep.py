@@ -24,13 +24,13 @@ def kept_part(canvas: Canvas, change: Change) -> Changed | None:
     image = canvas.study.pixels
     if change.kind == "border":
         hidden = _inner(canvas.study.spatial_shape)
-        return changed_within(canvas, _flat(canvas, ~hidden), hidden)
+        return changed_within(canvas, _flat(canvas), hidden)
     outline = canvas.outline
     if outline is None or not SMALLEST_FINDING <= outline.mean() <= MOST_FILLED:
         return None
     if change.kind == "finding":
         hidden = ~np.asarray(ndimage.binary_dilation(outline, iterations=LEAST_MARGIN_PX))
-        return changed_within(canvas, _flat(canvas, hidden), hidden)
+        return changed_within(canvas, _flat(canvas), hidden)
     hidden = box_about(outline)
     if hidden.mean() > MOST_FILLED:
         # Of an organ that spans the image, the box is all of it.
@@ -59,8 +59,6 @@ def _inner(shape: tuple[int, ...]) -> BoolArray:
     return inner
 
 
-def _flat(canvas: Canvas, sample: BoolArray) -> FloatArray:
-    """Return an image of one value: the mean of the pixels in ``sample``."""
-    image = canvas.study.pixels
-    mean = image[sample].mean(axis=0, dtype=np.float64)
-    return np.broadcast_to(np.asarray(mean, np.float32), image.shape)
+def _flat(canvas: Canvas) -> FloatArray:
+    """Return an image of the middle of the range, the same for all images: a colour of its own would tell of it."""
+    return np.full(canvas.study.pixels.shape, sum(canvas.value_range) / 2, np.float32)

@@ -12,6 +12,7 @@ from whycad.audit.changes.paired import WORTH_A_LOOK, Paired, severity_of
 from whycad.audit.changes.words import label_words, listed, rises, upper_first
 from whycad.audit.context import AuditContext
 from whycad.audit.findings import Chart, Column, Finding, Mark, Series, Severity, Table
+from whycad.wording import percent
 
 OFTEN_REFUSED = 0.5
 
@@ -71,7 +72,7 @@ def _loud(context: AuditContext, found: Paired, kind: str, wording: Wording) -> 
         message=f"{upper_first(wording.doing)} {wording.name(kind)} {rises(effect.value)} the probability of "
         f"{label_words(code, context.manifest)} by {abs(effect.value):.2f} more than a control of equal size "
         f"({interval_words(*sorted((abs(effect.low or 0), abs(effect.high or 0))))}); the answer changes in "
-        f"{with_it:.0%} of the images, with the control in {with_control:.0%}.",
+        f"{percent(with_it)} of the images, with the control in {percent(with_control)}.",
         column=kind,
         label=code,
         effect=effect.value,
@@ -90,7 +91,8 @@ def _quiet(found: Paired, quiet: list[str], wording: Wording) -> Finding:
         check=wording.check,
         severity=Severity.OK,
         message=f"{upper_first(wording.doing)} {wording.names(quiet)} moves no probability by {WORTH_A_LOOK:.2f} or "
-        f"more beyond chance; the largest change is {largest.value:+.2f} ({interval_words(largest.low, largest.high)}).",
+        f"more beyond chance; the largest change is {largest.value:+.2f} "
+        f"({interval_words(largest.low, largest.high)}).",
         effect=_number(largest.value),
         effect_name="largest change in probability against a control",
         ci_low=largest.low,

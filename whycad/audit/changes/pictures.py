@@ -20,7 +20,9 @@ def picture_of(study: Study, window: tuple[float, float] | None = None) -> NDArr
     return shown if len(study.spatial_shape) == 2 else np.asarray(shown[len(shown) // 2])
 
 
-def save_picture(context: AuditContext, check: str, name: str, image: NDArray[np.uint8], caption: str, case: str) -> Picture:
+def save_picture(
+    context: AuditContext, check: str, name: str, image: NDArray[np.uint8], caption: str, case: str
+) -> Picture:
     """Write a picture, at most 256 pixels a side, below the audit's folder.
 
     Parameters

@@ -25,7 +25,9 @@ METHOD = (
     "the stated number of images per artefact, few of a patient or lesion, with a 95 % bootstrap interval over groups; "
     "Holm's correction is over all artefacts and labels. A mean change of 0.02 is worth a look, one of 0.10 worrying."
 )
-REFERENCES = ("Bissoto 2020, Debiasing skin lesion datasets and models? Not so fast, doi:10.1109/CVPRW50498.2020.00378",)
+REFERENCES = (
+    "Bissoto 2020, Debiasing skin lesion datasets and models? Not so fast, doi:10.1109/CVPRW50498.2020.00378",
+)
 WORDING = Wording("artefact_removal", "removing", "removed", artefact_words)
 
 

@@ -26,7 +26,7 @@ from whycad.audit.findings import (
 )
 from whycad.audit.map_clusters import Clusters, cluster_maps
 from whycad.audit.run.maps import MapsMade, cheapest_method
-from whycad.wording import method_name
+from whycad.wording import method_name, percent
 
 FEWEST_MAPS = 10
 N_CASES = 12
@@ -35,7 +35,8 @@ METHOD = (
     "summed into 16 x 16 cells; a graph joins each map with the nearest quarter of the others, and its eigenvalues say "
     "how many groups there are and which (normalised Laplacian, largest gap, k-means). Groups are compared with found "
     "artefacts, metadata and wrong answers by odds ratios (Haldane's correction) with 95 % bootstrap intervals over "
-    "groups of images and Fisher's exact test, Holm's correction over all pairs; and by their share of mass in the outer "
+    "groups of images and Fisher's exact test, Holm's correction over all pairs; and by their share of "
+    "mass in the outer "
     "eighth of each side. A group may differ for good reasons, such as the label: look at its images. No map is a "
     "localisation."
 )
@@ -89,9 +90,10 @@ def _findings(
     groups = f"{len(rows)} maps fall into {clusters.n} groups" if clusters.n > 1 else f"{len(rows)} maps form one group"
     most = max(borders, key=lambda one: one.share.value)
     message = (
-        f"{groups}; none lies at the image's border or goes with an artefact, a metadata column or wrong answers beyond "
-        f"chance. The largest share at the border is {most.share.value:.0%} "
-        f"({interval_words(most.share.low, most.share.high)}), of an area of {BORDER_AREA:.0%}."
+        f"{groups}; none lies at the image's border or goes with an artefact, a metadata column or wrong "
+        "answers beyond "
+        f"chance. The largest share at the border is {percent(most.share.value)} "
+        f"({interval_words(most.share.low, most.share.high)}), of an area of {percent(BORDER_AREA)}."
     )
     return [
         Finding(
@@ -117,8 +119,9 @@ def _link_finding(context: AuditContext, rows: NDArray[np.int64], clusters: Clus
     return Finding(
         check=CHECK.id,
         severity=link.severity,
-        message=f"A group of {link.size} maps that look at the same places goes with {link.words}: {inside:.0%} of its "
-        f"images against {outside:.0%} of the others (odds ratio {link.odds:.1f}, "
+        message=f"A group of {link.size} maps that look at the same places goes with {link.words}: "
+        f"{percent(inside)} of its "
+        f"images against {percent(outside)} of the others (odds ratio {link.odds:.1f}, "
         f"{interval_words(link.low, link.high, 1)}).",
         column=link.column,
         effect=link.odds,
@@ -136,8 +139,8 @@ def _border_finding(context: AuditContext, rows: NDArray[np.int64], clusters: Cl
     return Finding(
         check=CHECK.id,
         severity=one.severity,
-        message=f"A group of {one.size} maps lies at the image's border: {one.share.value:.0%} of their mass "
-        f"({interval_words(one.share.low, one.share.high)}), of an area of {BORDER_AREA:.0%}.",
+        message=f"A group of {one.size} maps lies at the image's border: {percent(one.share.value)} of their mass "
+        f"({interval_words(one.share.low, one.share.high)}), of an area of {percent(BORDER_AREA)}.",
         column="border",
         effect=one.share.value,
         effect_name="share of the map at the border",
@@ -150,9 +153,7 @@ def _border_finding(context: AuditContext, rows: NDArray[np.int64], clusters: Cl
     )
 
 
-def _clusters_table(
-    context: AuditContext, rows: NDArray[np.int64], clusters: Clusters, borders: list[Border]
-) -> Table:
+def _clusters_table(context: AuditContext, rows: NDArray[np.int64], clusters: Clusters, borders: list[Border]) -> Table:
     answers = context.answers
     codes = answers.codes
     lines = []

@@ -16,7 +16,7 @@ from whycad.audit.findings import Cell, Chart, CheckResult, Column, Finding, Mar
 from whycad.audit.run.engine import map_batches
 from whycad.audit.run.grades import GradeJob, rows_from
 from whycad.map_grades import Figure, MethodFigures, Thresholds, map_grades_of
-from whycad.wording import method_name
+from whycad.wording import method_name, percent
 
 # They take minutes a case: figures of theirs come from what is stored with the task.
 SLOW = ("lime", "kernel_shap", "rise")
@@ -25,8 +25,10 @@ GRADES = ("A", "B", "C", "fails")
 SOME_FAIL, MOST_FAIL = 0.25, 0.5
 CASES_OF_A_CHUNK = 4
 METHOD = (
-    "Of every map: how much faster the score of the predicted label falls (deletion) or rises (insertion) when about 250 "
-    "cells are hidden or shown in the map's order rather than at random or by an edge detector; whether the map changes "
+    "Of every map: how much faster the score of the predicted label falls (deletion) or rises (insertion) "
+    "when about 250 "
+    "cells are hidden or shown in the map's order rather than at random or by an edge detector; whether "
+    "the map changes "
     "when the weights are drawn anew; whether it stays with slight noise; and, where people outlined the finding, how "
     "much lies inside. Thresholds of the grades were set on calibration cases of the task; general ones hold where it "
     "stores none. Means with 95 % bootstrap intervals over groups. A grade says how far a map follows the model, not "
@@ -133,7 +135,8 @@ def _finding(context: AuditContext, part: Graded, method: str) -> Finding:
     verdict = "" if figures.passes_randomisation else " The maps hardly change when the weights are random."
     low, high = gain.interval or (None, None)
     message = (
-        f"{name}: of {n} maps {figures.n_failed / n:.0%} fail (grades {grades}); hiding what they mark lowers the score "
+        f"{name}: of {n} maps {percent(figures.n_failed / n)} fail (grades {grades}); hiding what they "
+        "mark lowers the score "
         f"{gain.value:+.2f} of its span against random places ({interval_words(low, high)}), {part.source}.{verdict}"
     )
     more = {"effect": gain.value, "effect_name": "deletion gain over random", "ci_low": low, "ci_high": high}
@@ -156,7 +159,11 @@ def severity_of(figures: MethodFigures) -> Severity:
 def _table(parts: list[Graded]) -> Table:
     titles = {"method": "Method", "on": "Measured on", "n": "Maps"} | {grade: f"Grade {grade}" for grade in "ABC"}
     titles["fails"] = "Fail"
-    for key, title in (("deletion", "Deletion gain"), ("insertion", "Insertion gain"), ("edges", "Deletion over edges")):
+    for key, title in (
+        ("deletion", "Deletion gain"),
+        ("insertion", "Insertion gain"),
+        ("edges", "Deletion over edges"),
+    ):
         titles |= {key: title, f"{key}_low": "95 % from", f"{key}_high": "to"}
     titles |= {"similar": "Similar after randomisation", "stability": "Stability", "stability_low": "95 % from"}
     titles |= {"stability_high": "to", "inside": "Mass ratio inside the outline", "inside_shifted": "shifted"}

@@ -17,7 +17,7 @@ from whycad.audit.run.engine import map_batches
 from whycad.audit.run.found import ArtefactsFound, artefacts_found
 from whycad.audit.run.maps import MapJob, MapsMade, cheapest_method, maps_from
 from whycad.whatif.artefacts import artefact_words
-from whycad.wording import method_name
+from whycad.wording import method_name, percent
 
 # So much more of the map than if it lay elsewhere is worth a look; half of the map in an artefact is worrying.
 WORTH_A_LOOK, HALF = 0.05, 0.5
@@ -140,7 +140,9 @@ def findings_of(context: AuditContext, found: list[InArtefact], method: str) -> 
     if few:
         names = upper_first(listed([artefact_words(one.kind) for one in few]))
         n = max(one.gain.n for one in few)
-        message = f"How much of the map lies in {names[:1].lower()}{names[1:]}: not established, {n} of the {least} images."
+        message = (
+            f"How much of the map lies in {names[:1].lower()}{names[1:]}: not established, {n} of the {least} images."
+        )
         findings.append(Finding(check=CHECK.id, severity=Severity.UNKNOWN, message=message, n=n))
     return findings
 
@@ -148,14 +150,16 @@ def findings_of(context: AuditContext, found: list[InArtefact], method: str) -> 
 def _quiet_words(quiet: list[InArtefact], most: InArtefact, method: str) -> str:
     names = listed([artefact_words(one.kind) for one in quiet])
     return (
-        f"No more of the {method} map lies in {names} than if it were shifted elsewhere, or less than {WORTH_A_LOOK:.0%} "
+        f"No more of the {method} map lies in {names} than if it were shifted elsewhere, or less than "
+        f"{percent(WORTH_A_LOOK)} "
         f"more; at most {most.gain.value:+.2f} ({interval_words(most.gain.low, most.gain.high)})."
     )
 
 
 def _loud(context: AuditContext, one: InArtefact, method: str) -> Finding:
     message = (
-        f"{one.mass:.0%} of the {method} map's mass lies in {artefact_words(one.kind)}, {one.shifted:.0%} if the map is "
+        f"{percent(one.mass)} of the {method} map's mass lies in {artefact_words(one.kind)}, "
+        f"{percent(one.shifted)} if the map is "
         f"shifted elsewhere: {one.gain.value:.2f} more ({interval_words(one.gain.low, one.gain.high)})."
     )
     return _one(context, one, severity_of(one), message)
@@ -178,7 +182,12 @@ def _one(context: AuditContext, one: InArtefact, severity: Severity, message: st
 
 
 def _table(context: AuditContext, found: list[InArtefact]) -> Table:
-    titles = {"artefact": "Artefact", "mass": "Share of the map inside", "shifted": "shifted", "area": "Share of the view"}
+    titles = {
+        "artefact": "Artefact",
+        "mass": "Share of the map inside",
+        "shifted": "shifted",
+        "area": "Share of the view",
+    }
     titles |= {"gain": "Difference", "low": "95 % from", "high": "to", "p": "p (Holm)", "n": "Images"}
     rows = (
         (one.kind, one.mass, one.shifted, one.area, one.gain.value, one.gain.low, one.gain.high, one.gain.p, one.gain.n)

@@ -21,7 +21,8 @@ METHOD = (
     "Nine corruptions at five strengths, described in physical terms in the table, on a sample with few images of a "
     "patient or lesion and the labels as equally many as there are. Balanced accuracy, AUROC, the share that is "
     "referred or rejected, and the share of errors among the reported cases, each with a 95 % bootstrap interval over "
-    f"groups. Findings compare strength {JUDGED_AT} with the images as they are, case by case, with Holm's correction over "
+    f"groups. Findings compare strength {JUDGED_AT} with the images as they are, case by case, with Holm's "
+    "correction over "
     "the corruptions. Worrying is what makes more errors among the reported cases while no more cases are referred. "
     "Fragility is the smallest change of every pixel that a gradient search found to change the answer."
 )

@@ -113,9 +113,7 @@ class _Copy:
     share: float = float("nan")
 
 
-def _copies(
-    canvases: Iterator[Canvas | WhyCadError], changes: Sequence[Change], plugin: Plugin
-) -> Iterator[_Copy]:
+def _copies(canvases: Iterator[Canvas | WhyCadError], changes: Sequence[Change], plugin: Plugin) -> Iterator[_Copy]:
     """Yield every changed copy, one at a time, so that memory holds few."""
     from whycad.audit.changes.families import apply
     from whycad.volume import is_read_by_slices

@@ -100,9 +100,7 @@ class MapJob:
         return work
 
 
-def _record(
-    case: Case | WhyCadError, method: str, ensemble: Ensemble, options: ExplainOptions
-) -> dict[str, object]:
+def _record(case: Case | WhyCadError, method: str, ensemble: Ensemble, options: ExplainOptions) -> dict[str, object]:
     nothing: dict[str, object] = {"map": [], "names": [], "mass": [], "shifted": [], "area": []}
     try:
         if isinstance(case, WhyCadError):

@@ -10,9 +10,9 @@ import pytest
 from whycad.audit.context import AuditContext, AuditOptions
 from whycad.testing.planted_audit import PlantedPack, open_planted_audit, weights_of
 
-OPTIONS = AuditOptions(n_draws=200, n_perturbed=60, n_explained=60, least_n=10)
+OPTIONS = AuditOptions(n_draws=100, n_perturbed=44, n_explained=44, least_n=10)
 # White corners go with the label, as a coloured patch goes with benign lesions.
-PACK = PlantedPack(n=60, corners=0.7, corners_below=0.1)
+PACK = PlantedPack(n=44, corners=0.7, corners_below=0.1)
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def test_an_inserted_artefact_that_the_task_does_not_see_is_fine(honest):
 
 def test_pictures_of_the_clearest_cases_lie_in_the_audits_folder(cheat):
     result = run("artefact_insertion", cheat)
-    assert [one.caption for one in result.pictures[:3]][0] == "As it is"
+    assert result.pictures[0].caption == "As it is"
     for picture in result.pictures:
         with Image.open(cheat.out / picture.file) as image:
             assert max(image.size) <= 256
@@ -55,7 +55,7 @@ def test_few_images_establish_nothing(cheat):
     strict = replace(cheat, options=replace(cheat.options, least_n=100), shared={})
     result = run("artefact_insertion", strict)
     assert {one.severity for one in result.findings} == {Severity.UNKNOWN}
-    assert "60 of the 100 images" in result.findings[0].message
+    assert "44 of the 100 images" in result.findings[0].message
 
 
 def test_what_was_computed_once_is_not_computed_again(cheat, monkeypatch):

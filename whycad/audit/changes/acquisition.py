@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,12 @@ def acquisition_part(context: AuditContext) -> Part:
     columns = acquisition_columns(context)
     if not columns:
         return (), (), NO_COLUMN
-    found = {(column.name, value): effect for column in columns for value, effect in _compared(context, column).items()}
+    # Values are corrected within their column, by Holm, and columns by Bonferroni.
+    found = {
+        (column.name, value): replace(effect, p=min(1.0, effect.p * len(columns)))
+        for column in columns
+        for value, effect in _compared(context, column).items()
+    }
     if not found:
         return (_unknown(context, columns),), (), ""
     loud = {key: effect for key, effect in found.items() if effect.sure and abs(effect.value) >= WORTH_A_LOOK}

@@ -16,7 +16,7 @@ from whycad.audit.data.dataset import DatasetRef
 from whycad.audit.findings import Finding, Severity
 from whycad.audit.run.engine import map_batches
 from whycad.audit.run.predicting import plugin_digest, read_cases, row_contents
-from whycad.errors import WhyCadError
+from whycad.errors import ManifestError, WhyCadError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -93,7 +93,10 @@ def fragility_part(context: AuditContext, scope: NDArray[np.int64]) -> tuple[Fin
     from whycad.whatif.fragility import table_of
 
     assert context.plugin is not None
-    table = table_of(context.plugin)
+    try:
+        table = table_of(context.plugin)
+    except ManifestError:
+        table = None
     if table is not None:
         values = np.array([*table.epsilons, *[math.inf] * (table.n - len(table.epsilons))])
         return (_finding(context, values, f"stored with the task, {table.n} cases of {table.dataset}", ()),)

@@ -15,6 +15,7 @@ from whycad.audit.context import AuditContext
 from whycad.audit.findings import Cell, Chart, CheckResult, Column, Finding, Mark, Series, Severity, Table
 from whycad.audit.run.engine import map_batches
 from whycad.audit.run.grades import GradeJob, rows_from
+from whycad.errors import DatasetError, ManifestError
 from whycad.map_grades import Figure, MethodFigures, Thresholds, map_grades_of
 from whycad.wording import method_name, percent
 
@@ -63,7 +64,10 @@ class Graded:
 def run(context: AuditContext) -> CheckResult:
     """Grade maps of audited images where there are enough of them; else report what is stored."""
     assert context.plugin is not None
-    stored = map_grades_of(context.plugin)
+    try:
+        stored = map_grades_of(context.plugin)
+    except ManifestError as error:
+        raise DatasetError(f"the task's stored grades are broken: {error}") from error
     graded = _measured(context) if context.options.n_explained >= context.options.least_n else None
     told = Graded(dict(stored.methods), _stored_on(context), stored.thresholds, {})
     if graded is None and not told.figures:

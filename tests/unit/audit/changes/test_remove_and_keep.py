@@ -66,9 +66,7 @@ def test_the_background_alone_holds_nothing_of_the_finding(canvas):
 @pytest.mark.parametrize("shape", [(64, 80), (64, 80, 3)])
 def test_what_hides_the_rest_tells_nothing_of_the_image(canvas, shape):
     for part in ("border", "finding"):
-        first, second = (
-            apply(canvas(shape, seed=seed, outline=middle()), Change("keep", part)) for seed in (1, 2)
-        )
+        first, second = (apply(canvas(shape, seed=seed, outline=middle()), Change("keep", part)) for seed in (1, 2))
         assert np.array_equal(first.study.pixels[first.mask], second.study.pixels[second.mask])
         assert not np.array_equal(first.study.pixels, second.study.pixels)
 

@@ -15,14 +15,12 @@ from whycad.audit.findings import CheckResult
 from whycad.audit.run.changed import BY_SLICES
 
 METHOD = (
-    "Each artefact is drawn into a sample of the images, as few of a patient or lesion as possible and "
-    "the labels as equally "
-    "many as there are. The control is drawn at the same place: the image's own texture from elsewhere, "
-    "its difference from what was "
-    "there as large (root mean square); for what lies all over the image, the same difference moved to another place. "
-    "The effect is the probability with the artefact less that with the control, averaged, with a 95 % bootstrap "
-    "interval over groups; Holm's correction is over all artefacts and labels. A mean change of 0.02 is worth a look, "
-    "one of 0.10 worrying. The artefacts are simulated."
+    "Each artefact is drawn into a sample of the images, as few of a patient or lesion as possible and the labels as "
+    "equally many as there are. The control is drawn at the same place: the image's own texture from elsewhere, its "
+    "difference from what was there as large (root mean square); for what lies all over the image, the same "
+    "difference moved to another place. The effect is the probability with the artefact less that with the control, "
+    "averaged, with a 95 % bootstrap interval over groups; Holm's correction is over all artefacts and labels. A "
+    "mean change of 0.02 is worth a look, one of 0.10 worrying. The artefacts are simulated."
 )
 REFERENCES = (
     "Bissoto 2020, Debiasing skin lesion datasets and models? Not so fast, doi:10.1109/CVPRW50498.2020.00378",

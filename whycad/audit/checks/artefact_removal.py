@@ -19,10 +19,10 @@ from whycad.whatif.artefacts import artefact_words
 from whycad.whatif.inpaint import METHOD as FILLING
 
 METHOD = (
-    "Artefacts that the task's detectors find are taken out, unless the metadata say that there are none: the place is "
-    f"filled by a {FILLING}. The control fills a place of the same shape elsewhere, clear of artefacts and of "
-    "the finding. The effect is the probability without the artefact less that of the control, averaged over at most "
-    "the stated number of images per artefact, few of a patient or lesion, with a 95 % bootstrap interval over groups; "
+    "Artefacts that the task's detectors find are taken out, unless the metadata say that there are none: the place "
+    f"is filled by a {FILLING}. The control fills a place of the same shape elsewhere, clear of artefacts and of the "
+    "finding. The effect is the probability without the artefact less that of the control, averaged over at most the "
+    "stated number of images per artefact, few of a patient or lesion, with a 95 % bootstrap interval over groups; "
     "Holm's correction is over all artefacts and labels. A mean change of 0.02 is worth a look, one of 0.10 worrying."
 )
 REFERENCES = (

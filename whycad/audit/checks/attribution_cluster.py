@@ -32,13 +32,12 @@ FEWEST_MAPS = 10
 N_CASES = 12
 METHOD = (
     "Spectral relevance analysis: maps of the predicted label by the task's quickest gradient method, positive part, "
-    "summed into 16 x 16 cells; a graph joins each map with the nearest quarter of the others, and its eigenvalues say "
-    "how many groups there are and which (normalised Laplacian, largest gap, k-means). Groups are compared with found "
-    "artefacts, metadata and wrong answers by odds ratios (Haldane's correction) with 95 % bootstrap intervals over "
-    "groups of images and Fisher's exact test, Holm's correction over all pairs; and by their share of "
-    "mass in the outer "
-    "eighth of each side. A group may differ for good reasons, such as the label: look at its images. No map is a "
-    "localisation."
+    "summed into 16 x 16 cells; a graph joins each map with the nearest quarter of the others, and its eigenvalues "
+    "say how many groups there are and which (normalised Laplacian, largest gap, k-means). Groups are compared with "
+    "found artefacts, metadata and wrong answers by odds ratios (Haldane's correction) with 95 % bootstrap intervals "
+    "over groups of images and Fisher's exact test, Holm's correction over all pairs; and by their share of mass in "
+    "the outer eighth of each side. A group may differ for good reasons, such as the label: look at its images. No "
+    "map is a localisation."
 )
 REFERENCES = (
     "Lapuschkin 2019, Unmasking Clever Hans predictors, doi:10.1038/s41467-019-08987-4",

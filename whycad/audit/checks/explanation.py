@@ -26,14 +26,12 @@ GRADES = ("A", "B", "C", "fails")
 SOME_FAIL, MOST_FAIL = 0.25, 0.5
 CASES_OF_A_CHUNK = 4
 METHOD = (
-    "Of every map: how much faster the score of the predicted label falls (deletion) or rises (insertion) "
-    "when about 250 "
-    "cells are hidden or shown in the map's order rather than at random or by an edge detector; whether "
-    "the map changes "
-    "when the weights are drawn anew; whether it stays with slight noise; and, where people outlined the finding, how "
-    "much lies inside. Thresholds of the grades were set on calibration cases of the task; general ones hold where it "
-    "stores none. Means with 95 % bootstrap intervals over groups. A grade says how far a map follows the model, not "
-    "that it is right, and no map is a localisation."
+    "Of every map: how much faster the score of the predicted label falls (deletion) or rises (insertion) when about "
+    "250 cells are hidden or shown in the map's order rather than at random or by an edge detector; whether the map "
+    "changes when the weights are drawn anew; whether it stays with slight noise; and, where people outlined the "
+    "finding, how much lies inside. Thresholds of the grades were set on calibration cases of the task; general ones "
+    "hold where it stores none. Means with 95 % bootstrap intervals over groups. A grade says how far a map follows "
+    "the model, not that it is right, and no map is a localisation."
 )
 REFERENCES = (
     "Adebayo 2018, Sanity checks for saliency maps, arXiv:1810.03292",

@@ -25,10 +25,10 @@ MAPS_OF_A_CHUNK = 16
 N_CASES = 12
 METHOD = (
     "A map is made of the predicted label by the task's quickest gradient method, for images in which the detectors "
-    "find an artefact. Compared are the share of the map's positive mass inside the artefact and the same share after "
-    "the map was shifted by quarters of the view, averaged over images, with a 95 % bootstrap interval over groups and "
-    "Holm's correction over the artefacts. No map is a localisation: mass inside an artefact says that the score "
-    "depends on that place, not that the artefact decides."
+    "find an artefact. Compared are the share of the map's positive mass inside the artefact and the same share "
+    "after the map was shifted by quarters of the view, averaged over images, with a 95 % bootstrap interval over "
+    "groups and Holm's correction over the artefacts. No map is a localisation: mass inside an artefact says that "
+    "the score depends on that place, not that the artefact decides."
 )
 REFERENCES = ("Lapuschkin 2019, Unmasking Clever Hans predictors, doi:10.1038/s41467-019-08987-4",)
 

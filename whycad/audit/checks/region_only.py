@@ -31,10 +31,10 @@ METHOD = (
     "The finding is outlined by the data set, or by the task's own evidence where it is not. Background alone: the "
     f"finding's box, {BOX_MARGIN:.0%} wider on every side, is filled from around it; border alone: all but the outer "
     f"{RING:.0%} of each side is one grey; finding alone: all but the outline is one grey. AUROC is the mean over the "
-    "labels, each against the rest, on a sample with few images of a patient or lesion and the labels as equally many "
-    "as there are; 95 % bootstrap intervals over groups, corrected for two parts (Bonferroni). The filled box still "
-    "tells the finding's size. A background above chance (AUROC 0.6 or more) is worth a look; one that keeps 80 % of "
-    "the full image's skill beyond chance is worrying."
+    "labels, each against the rest, on a sample with few images of a patient or lesion and the labels as equally "
+    "many as there are; 95 % bootstrap intervals over groups, corrected for two parts (Bonferroni). The filled box "
+    "still tells the finding's size. A background above chance (AUROC 0.6 or more) is worth a look; one that keeps "
+    "80 % of the full image's skill beyond chance is worrying."
 )
 REFERENCES = (
     "Bissoto 2019, (De)Constructing bias on skin lesion datasets, doi:10.1109/CVPRW.2019.00335",

@@ -20,11 +20,11 @@ SHARE_OF_PERTURBED = 2
 METHOD = (
     "Nine corruptions at five strengths, described in physical terms in the table, on a sample with few images of a "
     "patient or lesion and the labels as equally many as there are. Balanced accuracy, AUROC, the share that is "
-    "referred or rejected, and the share of errors among the reported cases, each with a 95 % bootstrap interval over "
-    f"groups. Findings compare strength {JUDGED_AT} with the images as they are, case by case, with Holm's "
-    "correction over "
-    "the corruptions. Worrying is what makes more errors among the reported cases while no more cases are referred. "
-    "Fragility is the smallest change of every pixel that a gradient search found to change the answer."
+    "referred or rejected, and the share of errors among the reported cases, each with a 95 % bootstrap interval "
+    f"over groups. Findings compare strength {JUDGED_AT} with the images as they are, case by case, with Holm's "
+    "correction over the corruptions. Worrying is what makes more errors among the reported cases while no more "
+    "cases are referred. Fragility is the smallest change of every pixel that a gradient search found to change the "
+    "answer."
 )
 REFERENCES = (
     "Hendrycks 2019, Benchmarking neural network robustness to common corruptions and perturbations, arXiv:1903.12261",

@@ -115,3 +115,11 @@ def interval_words(low: float | None, high: float | None, decimals: int = 2) -> 
     if low is None or high is None:
         return "interval not established"
     return f"{low:.{decimals}f} to {high:.{decimals}f}"
+
+
+def size_words(effect: Effect) -> str:
+    """Return the interval of an effect's size, for a sentence that says its direction: ``0.14 to 0.24``."""
+    if effect.low is None or effect.high is None:
+        return interval_words(None, None)
+    first, last = sorted((abs(effect.low), abs(effect.high)))
+    return interval_words(first, last)

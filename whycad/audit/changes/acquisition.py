@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whycad.audit.bootstrap import Statistic
-from whycad.audit.change_stats import Effect, effects, interval_words
+from whycad.audit.change_stats import Effect, effects, interval_words, size_words
 from whycad.audit.changes.skill import balanced_accuracy, difference
 from whycad.audit.context import AuditContext
 from whycad.audit.data.cases import MetadataColumn
@@ -99,12 +99,11 @@ def _loud(context: AuditContext, column: str, value: str, effect: Effect) -> Fin
     answers = context.answers
     wrong = np.asarray(found.values == value) & answers.judged & (answers.predicted != answers.label)
     large = abs(effect.value) >= LARGE
-    ends = sorted((abs(effect.low or 0.0), abs(effect.high or 0.0)))
     return Finding(
         check=CHECK_ID,
         severity=Severity.CRITICAL if large else Severity.WARNING,
         message=f"With {column} {value[:40]}, balanced accuracy is {abs(effect.value):.2f} "
-        f"{'lower' if effect.value < 0 else 'higher'} than with all others ({interval_words(*ends)}).",
+        f"{'lower' if effect.value < 0 else 'higher'} than with all others ({size_words(effect)}).",
         column=column,
         effect=effect.value,
         effect_name="difference in balanced accuracy",

@@ -152,10 +152,21 @@ def links_of(context: AuditContext, rows: IntArray, clusters: Clusters, features
         estimate = found[str(place)]
         low, high = estimate.interval or (-np.inf, np.inf)
         inside, known = clusters.members(number), one.known
-        shares = (_share(one.there, inside & known), _share(one.there, ~inside & known))
-        odds = [float(np.exp(np.clip(value, -20, 20))) for value in (estimate.value, low, high)]
-        size = int(inside.sum())
-        links.append(Link(number, size, one.column, one.words, shares, *odds, float(corrected[place]), one.artefact))
+        odds, least, most = (float(np.exp(np.clip(value, -20, 20))) for value in (estimate.value, low, high))
+        links.append(
+            Link(
+                number,
+                int(inside.sum()),
+                one.column,
+                one.words,
+                (_share(one.there, inside & known), _share(one.there, ~inside & known)),
+                odds,
+                least,
+                most,
+                float(corrected[place]),
+                one.artefact,
+            )
+        )
     return sorted(links, key=lambda link: link.p)
 
 

@@ -72,7 +72,7 @@ def _compression(canvas: Canvas, step: int, _rng: np.random.Generator) -> FloatA
 def _through_jpeg(plane: np.ndarray, quality: int) -> np.ndarray:
     stream = io.BytesIO()
     Image.fromarray(plane).save(stream, "JPEG", quality=quality)
-    return np.asarray(Image.open(stream))
+    return np.asarray(Image.open(stream), np.uint8)
 
 
 def _motion(canvas: Canvas, step: int, rng: np.random.Generator) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from whycad.audit.bootstrap import Estimate
-from whycad.audit.change_stats import Effect, interval_words
+from whycad.audit.change_stats import Effect, interval_words, size_words
 from whycad.audit.changes.corrupt import CORRUPTIONS, IN_HU, STRENGTHS
 from whycad.audit.changes.degrading import JUDGED_AT, MEASURES, WORTH_A_LOOK, Curve, Degraded, severity_of
 from whycad.audit.changes.words import listed
@@ -65,9 +65,7 @@ def _loud(context: AuditContext, one: Degraded) -> Finding:
 
 def _changes(effect: Effect) -> str:
     verb = "falls" if effect.value < 0 else "rises"
-    ends = (effect.low or 0.0, effect.high or 0.0)
-    where = interval_words(-ends[1], -ends[0]) if effect.value < 0 else interval_words(*ends)
-    return f"{verb} by {abs(effect.value):.2f} ({where})"
+    return f"{verb} by {abs(effect.value):.2f} ({size_words(effect)})"
 
 
 def _withheld(one: Degraded) -> str:

@@ -120,8 +120,8 @@ def _finding(context: AuditContext, values: NDArray[np.float64], source: str, ca
     low, high = np.percentile(draws, [2.5, 97.5], method="nearest")
     median = float(np.median(values))
     fragile = high < ONE_GREY_LEVEL
-    ends = [_finite(value) for value in (low, high)]
-    where = interval_words(*(None if end is None else 100 * end for end in ends))
+    first, last = _finite(low), _finite(high)
+    where = interval_words(None if first is None else 100 * first, None if last is None else 100 * last)
     message = (
         f"In half of the cases a change of {_percent(median)} of the range at every pixel ({where} %) "
         "changes the answer"
@@ -129,7 +129,7 @@ def _finding(context: AuditContext, values: NDArray[np.float64], source: str, ca
     )
     figures = {"effect": _finite(median), "effect_name": "median smallest change, share of the range"}
     severity = Severity.WARNING if fragile else Severity.OK
-    ci = {"ci_low": ends[0], "ci_high": ends[1]}
+    ci = {"ci_low": first, "ci_high": last}
     return Finding.model_validate({**about, **figures, **ci, "severity": severity, "message": message})
 
 

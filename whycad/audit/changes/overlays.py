@@ -42,7 +42,7 @@ def _text(shape: Shape, rng: np.random.Generator) -> tuple[FloatArray, Tone]:
     column = margin if rng.random() < 0.5 else width - (right - left) - margin
     row = margin if rng.random() < 0.5 else height - (bottom - top) - margin
     pen.text((column - left, row - top), words, fill=255, font=font)
-    return np.asarray(canvas, np.float32) / 255, 1.0
+    return np.asarray(np.asarray(canvas) / 255, np.float32), 1.0
 
 
 def _corners(shape: Shape, rng: np.random.Generator) -> FloatArray:

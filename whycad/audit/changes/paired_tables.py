@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from whycad.audit.change_stats import Effect, interval_words
+from whycad.audit.change_stats import Effect, interval_words, size_words
 from whycad.audit.changes.paired import WORTH_A_LOOK, Paired, severity_of
 from whycad.audit.changes.words import label_words, listed, rises, upper_first
 from whycad.audit.context import AuditContext
@@ -71,7 +71,7 @@ def _loud(context: AuditContext, found: Paired, kind: str, wording: Wording) -> 
         severity=severity_of(effect),
         message=f"{upper_first(wording.doing)} {wording.name(kind)} {rises(effect.value)} the probability of "
         f"{label_words(code, context.manifest)} by {abs(effect.value):.2f} more than a control of equal size "
-        f"({interval_words(*sorted((abs(effect.low or 0), abs(effect.high or 0))))}); the answer changes in "
+        f"({size_words(effect)}); the answer changes in "
         f"{percent(with_it)} of the images, with the control in {percent(with_control)}.",
         column=kind,
         label=code,

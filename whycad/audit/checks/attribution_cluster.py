@@ -50,7 +50,7 @@ def run(context: AuditContext) -> CheckResult:
     scope = sampled(context, context.options.n_explained)
     method = cheapest_method(context.manifest)
     made = make_maps(context, scope, method)
-    known = np.isfinite(made.maps).all(axis=(1, 2))
+    known = np.asarray(np.isfinite(made.maps).all(axis=(1, 2)))
     rows, maps = scope[known], made.maps[known]
     if len(rows) < FEWEST_MAPS:
         raise CheckSkippedError(f"{len(rows)} images got a map; groups need {FEWEST_MAPS}")

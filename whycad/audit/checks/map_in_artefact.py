@@ -107,7 +107,9 @@ def measured(context: AuditContext, made: MapsMade) -> list[InArtefact]:
         InArtefact(
             kind,
             effects[kind],
-            *(float(np.nanmean(part[kind])) for part in (made.mass, made.shifted, made.area)),
+            float(np.nanmean(made.mass[kind])),
+            float(np.nanmean(made.shifted[kind])),
+            float(np.nanmean(made.area[kind])),
             made.scope[_largest_first(gains[kind])],
         )
         for kind in gains

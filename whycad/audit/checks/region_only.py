@@ -210,27 +210,33 @@ def _number(value: float) -> float | None:
 
 def _chart(context: AuditContext, skills: list[PartSkill]) -> Chart:
     known = [skill for skill in skills if np.isfinite(skill.auroc.value)]
-    bars = [(TITLES["full"], skill.full, None) for skill in known[:1]]
-    bars += [(TITLES[skill.part], skill.auroc, skill) for skill in known]  # type: ignore[misc]  # one list, two kinds
-    marks = tuple(
-        Mark(
-            x=effect.value,
-            y=title,
-            low=effect.low,
-            high=effect.high,
-            n=effect.n,
-            severity=None if skill is None or skill.part == "finding" else severity_of(skill),
-            cases=() if skill is None else context.ids(skill.rows, N_CASES),
-        )
-        for title, effect, skill in bars
-    )
+    marks = [_full_mark(skill) for skill in known[:1]] + [_mark(context, skill) for skill in known]
     return Chart(
         key="parts",
         title="AUROC from parts of the image alone",
         kind="interval",
-        series=(Series(marks=marks),),
+        series=(Series(marks=tuple(marks)),),
         x_title="AUROC",
         reference=CHANCE,
+    )
+
+
+def _full_mark(skill: PartSkill) -> Mark:
+    full = skill.full
+    return Mark(x=full.value, y=TITLES["full"], low=full.low, high=full.high, n=full.n)
+
+
+def _mark(context: AuditContext, skill: PartSkill) -> Mark:
+    effect, enough = skill.auroc, skill.auroc.n >= context.options.least_n
+    judged = severity_of(skill) if enough else Severity.UNKNOWN
+    return Mark(
+        x=effect.value,
+        y=TITLES[skill.part],
+        low=effect.low,
+        high=effect.high,
+        n=effect.n,
+        severity=None if skill.part == "finding" else judged,
+        cases=context.ids(skill.rows, N_CASES),
     )
 
 

@@ -58,3 +58,47 @@ def test_a_missing_reference_set_fails(tmp_path: Path) -> None:
     outcome = run_check(load_plugin(plugin.folder), "similar")
     assert outcome.state == "failed"
     assert "missing or broken" in outcome.reason
+
+
+DRAWER = """
+import itertools
+import numpy as np
+
+calls = itertools.count()
+
+
+def draw(study, kind, seed):
+    pixels, mask = study.pixels.copy(), np.zeros(study.spatial_shape, bool)
+    mask[:3] = True
+    pixels[:3] = 1 - pixels[:3]
+    {does}
+    return pixels, mask
+"""
+
+
+def plugin_that_draws(folder: Path, does: str) -> Plugin:
+    files = {"drawer.py": DRAWER.replace("{does}", does)}
+    more = '\n[audit]\nartefacts = ["ink"]\n'
+    return write_plugin(folder, TinyPlugin(files=files, code='draw_artefact = "drawer:draw"\n', more=more))
+
+
+@pytest.mark.parametrize(
+    ("does", "reason"),
+    [
+        ("study.pixels[0] = 0", "in place"),
+        ("pixels[next(calls) % 2] = 0", "another way"),
+        ("mask[0] = False", "outside its mask"),
+        ("mask = mask[1:]", "bool mask"),
+        ("raise ValueError('CANARY')", "ValueError"),
+    ],
+)
+def test_a_broken_drawing_is_named(tmp_path: Path, does: str, reason: str) -> None:
+    outcome = run_check(plugin_that_draws(tmp_path, does), "draw_artefact")
+    assert outcome.state == "failed"
+    assert reason in outcome.reason
+    assert "CANARY" not in outcome.reason
+
+
+def test_a_sound_drawing_passes_and_none_is_skipped(tmp_path: Path) -> None:
+    assert run_check(plugin_that_draws(tmp_path, "pass"), "draw_artefact").state == "passed"
+    assert run_check(write_plugin(tmp_path / "plain"), "draw_artefact").state == "skipped"

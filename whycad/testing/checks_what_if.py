@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from whycad.audit.changes.insert import drawn
 from whycad.errors import ManifestError, PluginError
 from whycad.plugin import Plugin
 from whycad.reference_index import read_index
@@ -35,6 +36,31 @@ def check_artefacts(plugin: Plugin) -> None:
             np.array_equal(a.mask, b.mask) for a, b in zip(first, second, strict=True)
         ):
             raise PluginError(f"{plugin.label}: artefacts finds something else in the same image")
+
+
+def check_draw_artefact(plugin: Plugin) -> None:
+    """Check that every artefact is drawn alike twice, inside its mask alone, and that the image stays as it was.
+
+    Raises
+    ------
+    PluginError
+    """
+    if plugin.manifest.code.draw_artefact is None:
+        raise NotApplicable("plugin.toml names no draw_artefact")
+    shape = next((shape for shape in probe_shapes(plugin.manifest.input) if len(shape) == 2), None)
+    if shape is None:
+        raise NotApplicable("artefacts are drawn into single images, and the task reads none")
+    study = textured_study(plugin.manifest, shape)
+    before = study.pixels.copy()
+    for kind in plugin.manifest.audit.artefacts:
+        (pixels, mask), (again, _) = (drawn(plugin, study, kind, seed=1) for _ in range(2))
+        if not np.array_equal(before, study.pixels):
+            raise PluginError(f"{plugin.label}: draw_artefact changes the study's pixels in place")
+        if not np.array_equal(pixels, again):
+            raise PluginError(f"{plugin.label}: draw_artefact draws {kind!r} in another way from the same seed")
+        changed = pixels != before
+        if not changed.any() or (changed.any(axis=-1) if study.is_colour else changed)[~mask].any():
+            raise PluginError(f"{plugin.label}: draw_artefact changes {kind!r} outside its mask, or nothing")
 
 
 def check_similar(plugin: Plugin) -> None:

@@ -47,7 +47,7 @@ from whycad.testing.checks_more import (
     check_strange,
     check_survey,
 )
-from whycad.testing.checks_what_if import check_artefacts, check_similar
+from whycad.testing.checks_what_if import check_artefacts, check_draw_artefact, check_similar
 
 __all__ = [
     "CHECKS",
@@ -60,6 +60,7 @@ __all__ = [
     "check_calibration",
     "check_card",
     "check_determinism",
+    "check_draw_artefact",
     "check_evidence",
     "check_explain",
     "check_forward",
@@ -129,6 +130,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             check_slices,
             check_single_image,
             check_artefacts,
+            check_draw_artefact,
             check_similar,
         )
     }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from whycad.audit.bootstrap import Estimate, FloatArray, GroupBootstrap, Statistic
+from whycad.audit.bootstrap import Z_95, Estimate, FloatArray, GroupBootstrap, Statistic
 from whycad.audit.measures import auroc_of
 
 BoolArray = NDArray[np.bool_]
@@ -106,20 +106,40 @@ def mutual_information_of(x: FloatArray, y: FloatArray) -> Statistic:
     return statistic
 
 
-def log_odds_ratio_of(exposed: BoolArray, positive: BoolArray) -> Statistic:
-    """Return the logarithm of the odds ratio of ``positive`` among exposed images and others."""
-    cells = np.stack([exposed & positive, exposed & ~positive, ~exposed & positive, ~exposed & ~positive], axis=1)
-    counted = cells.astype(np.float64)
+@dataclass(frozen=True, eq=False)
+class Exposure:
+    """Who is exposed and who has the class, ``(n,)``; rows that are not ``known`` count for nothing."""
 
-    def statistic(weights: FloatArray) -> FloatArray:
-        logs = np.log(weights @ counted + CELL_CORRECTION)
-        return np.asarray(logs[:, 0] - logs[:, 1] - logs[:, 2] + logs[:, 3])
+    exposed: BoolArray
+    positive: BoolArray
+    known: BoolArray
 
-    return statistic
+    @property
+    def cells(self) -> tuple[BoolArray, BoolArray, BoolArray, BoolArray]:
+        """Exposed with and without the class, others with and without."""
+        a, b = self.exposed & self.known, ~self.exposed & self.known
+        return a & self.positive, a & ~self.positive, b & self.positive, b & ~self.positive
+
+    @property
+    def log_odds_ratio(self) -> Statistic:
+        """The logarithm of the odds ratio, with half a case added to each cell."""
+        counted = np.stack(self.cells, axis=1).astype(np.float64)
+
+        def statistic(weights: FloatArray) -> FloatArray:
+            logs = np.log(weights @ counted + CELL_CORRECTION)
+            return np.asarray(logs[:, 0] - logs[:, 1] - logs[:, 2] + logs[:, 3])
+
+        return statistic
 
 
 def odds_ratio(exposed: BoolArray, positive: BoolArray, bootstrap: GroupBootstrap) -> OddsRatio:
-    """Return the odds ratio with its interval by bootstrap over groups.
+    """Return the odds ratio with its interval by bootstrap over groups."""
+    exposure = Exposure(exposed, positive, np.ones(len(exposed), bool))
+    return odds_ratio_from(bootstrap.estimate({"": exposure.log_odds_ratio})[""], exposure)
+
+
+def odds_ratio_from(log: Estimate, exposure: Exposure) -> OddsRatio:
+    """Return the odds ratio of an estimate of its logarithm.
 
     Where a cell is empty the draws hardly vary, so that the standard error is never below Woolf's.
 
@@ -127,25 +147,20 @@ def odds_ratio(exposed: BoolArray, positive: BoolArray, bootstrap: GroupBootstra
     ----------
     Woolf 1955, doi:10.1111/j.1469-1809.1955.tb01348.x
     """
-    return odds_ratios({"": (exposed, positive)}, bootstrap)[""]
-
-
-def odds_ratios(pairs: dict[str, tuple[BoolArray, BoolArray]], bootstrap: GroupBootstrap) -> dict[str, OddsRatio]:
-    """Return many odds ratios from the same draws."""
-    found = bootstrap.estimate({name: log_odds_ratio_of(*pair) for name, pair in pairs.items()})
-    return {name: _odds_ratio(found[name], *pairs[name]) for name in pairs}
-
-
-def _odds_ratio(log: Estimate, exposed: BoolArray, positive: BoolArray) -> OddsRatio:
-    cells = tuple(int(part.sum()) for part in (exposed & positive, exposed & ~positive, ~exposed & positive))
-    counts = (*cells, int((~exposed & ~positive).sum()))
-    woolf = math.sqrt(sum(1 / (count + CELL_CORRECTION) for count in counts))
+    a, b, c, d = (int(cell.sum()) for cell in exposure.cells)
+    woolf = math.sqrt(sum(1 / (count + CELL_CORRECTION) for count in (a, b, c, d)))
     low, high = log.interval or (log.value, log.value)
-    if min(counts) == 0:
-        low, high = min(low, log.value - 1.96 * woolf), max(high, log.value + 1.96 * woolf)
-    error = np.nanmax([log.standard_error, woolf])
-    values = (math.exp(log.value), math.exp(low), math.exp(high))
-    return OddsRatio(*values, wald_p(log.value, float(error)), (counts[0], counts[1], counts[2], counts[3]))
+    if min(a, b, c, d) == 0:
+        low, high = min(low, log.value - Z_95 * woolf), max(high, log.value + Z_95 * woolf)
+    error = float(np.nanmax([log.standard_error, woolf]))
+    p = wald_p(log.value, error)
+    return OddsRatio(math.exp(log.value), math.exp(low), math.exp(high), p, (a, b, c, d))
+
+
+def among(statistic: Statistic, known: BoolArray) -> Statistic:
+    """Return the statistic over some of the cases ``(n,)``."""
+    kept = known.astype(np.float64)
+    return lambda weights: statistic(weights * kept)
 
 
 def wald_p(effect: float, error: float) -> float:
@@ -183,8 +198,13 @@ class Auc:
         return max(self.value, 1 - self.value)
 
 
-def aucs(pairs: dict[str, tuple[FloatArray, BoolArray]], bootstrap: GroupBootstrap) -> dict[str, Auc]:
-    """Return the areas of many (scores, positive) pairs ``(n,)`` from the same draws.
+def auc_of(scores: FloatArray, positive: BoolArray, known: BoolArray) -> Statistic:
+    """Return the area under the ROC curve over the known cases."""
+    return among(auroc_of(np.where(known, scores, 0.0), positive), known)
+
+
+def auc_from(estimate: Estimate, positive: BoolArray, known: BoolArray) -> Auc:
+    """Return the area of an estimate of ``auc_of``.
 
     The standard error is never below Hanley's, which draws of a perfect score would be.
 
@@ -192,15 +212,17 @@ def aucs(pairs: dict[str, tuple[FloatArray, BoolArray]], bootstrap: GroupBootstr
     ----------
     Hanley 1982, doi:10.1148/radiology.143.1.7063747
     """
-    found = bootstrap.estimate({name: auroc_of(*pair) for name, pair in pairs.items()})
-    return {name: _auc(found[name], pairs[name][1]) for name in pairs}
-
-
-def _auc(estimate: Estimate, positive: BoolArray) -> Auc:
-    n_positive, n = int(positive.sum()), len(positive)
+    n_positive, n = int((positive & known).sum()), int(known.sum())
     low, high = estimate.interval or (float("nan"), float("nan"))
-    error = np.nanmax([estimate.standard_error, hanley_error(estimate.value, n_positive, n - n_positive)])
-    return Auc(estimate.value, low, high, wald_p(estimate.value - 0.5, float(error)), n_positive, n)
+    error = np.nan_to_num(hanley_error(estimate.value, n_positive, n - n_positive), nan=np.inf)
+    error = max(float(error), float(np.nan_to_num(estimate.standard_error)))
+    return Auc(estimate.value, low, high, wald_p(estimate.value - 0.5, error), n_positive, n)
+
+
+def auc(scores: FloatArray, positive: BoolArray, bootstrap: GroupBootstrap) -> Auc:
+    """Return the area with its interval by bootstrap over groups."""
+    known = np.isfinite(scores)
+    return auc_from(bootstrap.estimate({"": auc_of(scores, positive, known)})[""], positive, known)
 
 
 def hanley_error(area: float, n_positive: int, n_negative: int) -> float:

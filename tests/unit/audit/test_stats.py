@@ -12,12 +12,12 @@ from sklearn.metrics import mutual_info_score, roc_auc_score
 
 from whycad.audit.bootstrap import GroupBootstrap
 from whycad.audit.stats import (
-    aucs,
+    Exposure,
+    auc,
     benjamini_hochberg,
     cramers_v_of,
     hanley_error,
     holm,
-    log_odds_ratio_of,
     mutual_information_of,
     odds_ratio,
     one_hot,
@@ -94,11 +94,18 @@ def test_an_empty_cell_gives_a_wide_interval_and_not_certainty():
     assert found.p > 0.05
 
 
+def odds_ratio_log(exposed, positive):
+    return float(np.log(odds_ratio(exposed, positive, GroupBootstrap(np.arange(len(exposed)), 2)).value))
+
+
 def test_swapping_exposed_and_others_turns_the_ratio_over():
     generator = np.random.default_rng(1)
     exposed, positive = generator.random(200) < 0.4, generator.random(200) < 0.3
     once = np.ones((1, 200))
-    assert log_odds_ratio_of(exposed, positive)(once) == pytest.approx(-log_odds_ratio_of(~exposed, positive)(once))
+    known = generator.random(200) < 0.9
+    turned = [Exposure(side, positive, known).log_odds_ratio(once)[0] for side in (exposed, ~exposed)]
+    assert turned[0] == pytest.approx(-turned[1])
+    assert turned[0] == pytest.approx(odds_ratio_log(exposed[known], positive[known]))
 
 
 def test_groups_that_repeat_one_case_widen_the_interval():
@@ -115,11 +122,11 @@ def test_areas_are_those_of_scikit_learn_and_perfect_ones_of_few_cases_are_no_pr
     generator = np.random.default_rng(3)
     positive = generator.random(300) < 0.3
     scores = positive + generator.normal(size=300)
-    found = aucs({"x": (scores, positive)}, GroupBootstrap(np.arange(300), 300))["x"]
+    found = auc(scores, positive, GroupBootstrap(np.arange(300), 300))
     assert found.value == pytest.approx(roc_auc_score(positive, scores))
     assert found.low < found.value < found.high
     assert found.p < 1e-6
-    few = aucs({"x": (np.array([0.0, 0, 1]), np.array([False, False, True]))}, GroupBootstrap(np.arange(3), 100))["x"]
+    few = auc(np.array([0.0, 0, 1]), np.array([False, False, True]), GroupBootstrap(np.arange(3), 100))
     assert few.value == 1
     assert few.p > 0.01
 

@@ -39,7 +39,9 @@ STATS = (
     "white_share",
     "black_share",
     "colourfulness",
+    "white_corner",
 )
+WHITE, BLACK_BAR = 0.98, 0.04
 FACTS_VERSION = 2
 # What ``facts_from`` needs; ``detail`` is read by itself, by whoever compares pictures.
 COLUMNS = ("error", "content", "stats", "histogram", "thumb")
@@ -146,9 +148,10 @@ def facts_of(picture: NDArray[np.uint8], file_bytes: int | None) -> dict[str, ob
         border.mean(),
         border.std(),
         corners.mean(),
-        (grey > 0.98).mean(),
+        (grey > WHITE).mean(),
         (grey < 0.02).mean(),
         (colour.max(axis=-1).astype(np.float64) - colour.min(axis=-1)).mean() / 255,
+        white_corner(grey),
     ]
     whole = Image.fromarray(colour)
     thumb = whole.resize((THUMB, THUMB), Image.Resampling.BOX)
@@ -159,6 +162,21 @@ def facts_of(picture: NDArray[np.uint8], file_bytes: int | None) -> dict[str, ob
         "thumb": np.asarray(thumb, np.uint8).tobytes(),
         "detail": np.asarray(detail, np.uint8).tobytes(),
     }
+
+
+def white_corner(grey: NDArray[np.float64]) -> float:
+    """Return the share of white in the whitest corner, an eighth of each side, black bars left out.
+
+    Scanners fill the corners of pictures that they turned with white.
+    """
+    lit = grey > BLACK_BAR
+    rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
+    if not len(rows):
+        return 0.0
+    inside = grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] > WHITE
+    height, width = (max(1, side // 8) for side in inside.shape)
+    sides = [np.s_[:height, :width], np.s_[:height, -width:], np.s_[-height:, :width], np.s_[-height:, -width:]]
+    return float(max(inside[side].mean() for side in sides))
 
 
 def _histogram(colour: NDArray[np.uint8]) -> list[float]:

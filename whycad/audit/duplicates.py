@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft2, rfft2
 
 from whycad.audit.data.facts import DETAIL
 
@@ -64,11 +65,12 @@ def exact_pairs(content: NDArray[np.str_]) -> list[DuplicatePair]:
 
 def near_pairs(details: NDArray[np.uint8]) -> list[DuplicatePair]:
     """Return pairs of pictures ``(n, DETAIL, DETAIL)`` that agree in coarse and fine, row numbers of the array."""
-    candidates = sorted(_candidates(details))
+    shaped = [_shaped_all(details, side) for side in CROPS]
+    candidates = sorted(_candidates(details), key=lambda pair: (pair[2:], pair[0], pair[1]))
     pairs = []
     for start in range(0, len(candidates), PAIRS_AT_ONCE):
         part = candidates[start : start + PAIRS_AT_ONCE]
-        pairs += list(zip(part, _fine_likeness(details, part), strict=True))
+        pairs += list(zip(part, _fine_likeness(shaped, part), strict=True))
     best: dict[tuple[int, int], float] = defaultdict(float)
     for (a, b, _position, _crop), likeness in pairs:
         key = (min(a, b), max(a, b))
@@ -126,19 +128,19 @@ def _normalised(thumbs: NDArray[np.generic]) -> FloatArray:
     return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6), np.float32)
 
 
-def _fine_likeness(details: NDArray[np.uint8], pairs: Sequence[Candidate]) -> FloatArray:
+def _fine_likeness(shaped: Sequence[NDArray[np.float16]], pairs: Sequence[Candidate]) -> FloatArray:
     """Return the peak of the correlation of fine structures, over small shifts, of each candidate."""
-    whole = _spectra(fine(details[[a for a, _, _, _ in pairs]], 1.0))
-    parts = np.empty_like(whole)
-    for crop, side in enumerate(CROPS):
-        for position in range(N_POSITIONS):
-            at = [i for i, (_, _, p, c) in enumerate(pairs) if (p, c) == (position, crop)]
-            if at:
-                pictures = turned(details[[pairs[i][1] for i in at]], position)
-                parts[at] = _spectra(fine(np.asarray(pictures, np.uint8), side))
-    correlation = np.fft.irfft2(whole * np.conj(parts), s=(GRID, GRID))
+    wholes = shaped[0][[a for a, _, _, _ in pairs]].astype(np.float32)
+    parts = np.stack([turned(shaped[crop][b], position) for _, b, position, crop in pairs]).astype(np.float32)
+    product = rfft2(wholes) * np.conj(rfft2(parts))
+    correlation = irfft2(product, s=(GRID, GRID))
     near = np.r_[0 : MOST_SHIFT + 1, -MOST_SHIFT:0]
     return np.asarray(correlation[:, near][:, :, near].max(axis=(1, 2)), np.float32)
+
+
+def _shaped_all(details: NDArray[np.uint8], side: float) -> NDArray[np.float16]:
+    parts = [_shaped(fine(details[i : i + PAIRS_AT_ONCE], side)) for i in range(0, len(details), PAIRS_AT_ONCE)]
+    return np.concatenate(parts).astype(np.float16)
 
 
 def fine(details: NDArray[np.uint8], side: float) -> FloatArray:
@@ -155,11 +157,12 @@ def fine(details: NDArray[np.uint8], side: float) -> FloatArray:
     return np.asarray(high / (np.sqrt(power) + EVEN_FLOOR), np.float32)
 
 
-def _spectra(structure: FloatArray) -> NDArray[np.complex128]:
-    window = np.sqrt(np.hanning(GRID + 2)[1:-1])
+def _shaped(structure: FloatArray) -> FloatArray:
+    """Return structures of mean 0 and norm 1, faded out towards the border, which does not fit after a shift."""
+    window = np.sqrt(np.hanning(GRID + 2)[1:-1]).astype(np.float32)
     shaped = (structure - structure.mean(axis=(1, 2), keepdims=True)) * window[:, None] * window[None, :]
     norm = np.sqrt((shaped**2).sum(axis=(1, 2), keepdims=True))
-    return np.asarray(np.fft.rfft2(shaped / np.maximum(norm, 1e-6)))
+    return np.asarray(shaped / np.maximum(norm, 1e-6), np.float32)
 
 
 def clusters_of(pairs: Sequence[DuplicatePair], n: int) -> NDArray[np.int64]:

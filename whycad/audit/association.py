@@ -229,5 +229,3 @@ def _whole(cases: AuditCases, column: MetadataColumn, least_n: int) -> tuple[Flo
     levels = [*common, *([REST] if len(common) < len(counts) else [])]
     classes = sorted(set(labels.tolist()) - {UNKNOWN})
     return one_hot(values, levels), one_hot(labels, classes), int(known.sum())
-
-

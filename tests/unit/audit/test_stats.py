@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import fisher_exact
-from scipy.stats.contingency import association, odds_ratio as scipy_odds_ratio
+from scipy.stats.contingency import association
+from scipy.stats.contingency import odds_ratio as scipy_odds_ratio
 from sklearn.metrics import mutual_info_score, roc_auc_score
 
 from whycad.audit.bootstrap import GroupBootstrap

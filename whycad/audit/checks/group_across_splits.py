@@ -81,7 +81,11 @@ def _table(cases: AuditCases, kind: str, values: NDArray[np.str_], names: list[s
     return Table(
         key=f"{kind}s",
         title=f"{kind.capitalize()}s in more than one split",
-        columns=(Column(key=kind, title=kind.capitalize()), Column(key="n", title="Images"), Column(key="splits", title="Splits")),
+        columns=(
+            Column(key=kind, title=kind.capitalize()),
+            Column(key="n", title="Images"),
+            Column(key="splits", title="Splits"),
+        ),
         rows=tuple((name, len(members[name]), splits[name]) for name in shown),
         cases=tuple(tuple(str(i) for i in cases.ids[members[name]][:MAX_CASES]) for name in shown),
     )

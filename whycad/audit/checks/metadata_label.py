@@ -111,8 +111,7 @@ def _finding(context: AuditContext, pair: Pair, severity: Severity) -> Finding:
         return Finding(
             **common,
             message=f"{shown(pair.column.name)} alone tells {shown(pair.label)} from the other labels "
-            f"({auc_words(pair.auc)}; {size} in {shown(pair.label)}){hint}"
-            + ("" if hint else "."),
+            f"({auc_words(pair.auc)}; {size} in {shown(pair.label)}){hint}" + ("" if hint else "."),
             effect=pair.auc.value,
             effect_name="AUC",
             no_effect=0.5,
@@ -125,7 +124,9 @@ def _finding(context: AuditContext, pair: Pair, severity: Severity) -> Finding:
     assert pair.ratio is not None
     return Finding(
         **common,
-        message=sentence(f"{shown(pair.label)} is {times_words(pair.ratio)} in images {_where(pair)} ({ratio_words(pair.ratio)})"),
+        message=sentence(
+            f"{shown(pair.label)} is {times_words(pair.ratio)} in images {_where(pair)} ({ratio_words(pair.ratio)})"
+        ),
         effect=pair.ratio.value,
         effect_name="odds ratio",
         no_effect=1.0,
@@ -216,15 +217,45 @@ def _tables(context: AuditContext, found: Associations) -> list[Table]:
     areas = [pair for pair in found.pairs if pair.auc is not None]
     behind = {id(pair): tuple(str(name) for name in ids[_behind(context, pair)][:TABLE_CASES]) for pair in found.pairs}
     tables = [
-        _table("levels", "Levels against labels", "label level n with odds_ratio low high p", [
-            (p.column.name, p.label, p.level, p.ratio.n_exposed, p.ratio.cells[0], p.ratio.value, p.ratio.low, p.ratio.high, p.p)
-            for p in ratios if p.ratio is not None
-        ], tuple(behind[id(p)] for p in ratios)),
-        _table("numbers", "Numbers against labels", "label n with auc low high p", [
-            (p.column.name, p.label, p.auc.n, p.auc.n_positive, p.auc.value, p.auc.low, p.auc.high, p.p)
-            for p in areas if p.auc is not None
-        ], tuple(behind[id(p)] for p in areas)),
-        _table("overall", "Columns against all labels", "n cramers_v low high information", [_overall(item) for item in found.overall], ()),
+        _table(
+            "levels",
+            "Levels against labels",
+            "label level n with odds_ratio low high p",
+            [
+                (
+                    p.column.name,
+                    p.label,
+                    p.level,
+                    p.ratio.n_exposed,
+                    p.ratio.cells[0],
+                    p.ratio.value,
+                    p.ratio.low,
+                    p.ratio.high,
+                    p.p,
+                )
+                for p in ratios
+                if p.ratio is not None
+            ],
+            tuple(behind[id(p)] for p in ratios),
+        ),
+        _table(
+            "numbers",
+            "Numbers against labels",
+            "label n with auc low high p",
+            [
+                (p.column.name, p.label, p.auc.n, p.auc.n_positive, p.auc.value, p.auc.low, p.auc.high, p.p)
+                for p in areas
+                if p.auc is not None
+            ],
+            tuple(behind[id(p)] for p in areas),
+        ),
+        _table(
+            "overall",
+            "Columns against all labels",
+            "n cramers_v low high information",
+            [_overall(item) for item in found.overall],
+            (),
+        ),
     ]
     return [table for table in tables if table.rows]
 
@@ -236,14 +267,31 @@ def _overall(item: Overall) -> tuple[str | int | float | None, ...]:
 
 
 TITLES = {
-    "label": "Label", "level": "Value", "n": "Images", "with": "Of these with the label", "odds_ratio": "Odds ratio",
-    "low": "95 % from", "high": "to", "p": "p, adjusted", "auc": "AUC", "cramers_v": "Cramer's V",
+    "label": "Label",
+    "level": "Value",
+    "n": "Images",
+    "with": "Of these with the label",
+    "odds_ratio": "Odds ratio",
+    "low": "95 % from",
+    "high": "to",
+    "p": "p, adjusted",
+    "auc": "AUC",
+    "cramers_v": "Cramer's V",
     "information": "Mutual information (nats)",
 }
 
 
-def _table(key: str, title: str, keys: str, rows: list[tuple[str | int | float | None, ...]], cases: tuple[tuple[str, ...], ...]) -> Table:
-    columns = [Column(key="column", title="Column"), *(Column(key=k, title=TITLES[k], decimals=4 if k == "p" else 3) for k in keys.split())]
+def _table(
+    key: str,
+    title: str,
+    keys: str,
+    rows: list[tuple[str | int | float | None, ...]],
+    cases: tuple[tuple[str, ...], ...],
+) -> Table:
+    columns = [
+        Column(key="column", title="Column"),
+        *(Column(key=k, title=TITLES[k], decimals=4 if k == "p" else 3) for k in keys.split()),
+    ]
     return Table(key=key, title=title, columns=tuple(columns), rows=tuple(rows), cases=cases)
 
 
@@ -263,7 +311,11 @@ def _charts(found: Associations) -> tuple[Chart, ...]:
     if not marks:
         return ()
     title, axis = "Odds of a label where a column has a value", "Logarithm of the odds ratio; 0 is no association"
-    return (Chart(key="odds", title=title, kind="interval", series=(Series(marks=tuple(marks)),), x_title=axis, reference=0.0),)
+    return (
+        Chart(
+            key="odds", title=title, kind="interval", series=(Series(marks=tuple(marks)),), x_title=axis, reference=0.0
+        ),
+    )
 
 
 CHECK = Check("metadata_label", "Metadata and labels", "Does anything but the finding itself tell the label?", run)

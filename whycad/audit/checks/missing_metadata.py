@@ -16,9 +16,10 @@ from whycad.audit.stats import Exposure, OddsRatio, benjamini_hochberg, odds_rat
 
 # Below a fifth, leaving the rows out changes little; above it, whoever is left may be another population.
 MUCH_MISSING = 0.2
-# Chen 2010 calls an odds ratio of 1.68 small and one of 6.71 large.
-MATTERS, LARGE = 1.68, 6.71
+# Chen 2010 calls an odds ratio of 1.68 small. However large: a gap misleads who compares groups, not a model.
+MATTERS = 1.68
 ALPHA = 0.05
+Tested = tuple[MetadataColumn, str, OddsRatio, float]
 
 
 def run(context: AuditContext) -> CheckResult:
@@ -27,11 +28,12 @@ def run(context: AuditContext) -> CheckResult:
     if not cases.columns:
         raise CheckSkippedError("the data set has no metadata columns")
     tested = _by_label(context)
-    findings = [_differs(context, column, label, found) for column, label, found, p in tested if _matters(found, p)]
-    said = {finding.column for finding in findings}
+    alike = _alike(cases.columns)
+    findings = [_differs(context, alike, item) for item in _strongest(tested)]
     shares = {column.name: float(1 - column.known.mean()) for column in cases.columns}
+    said = _said(findings, alike)
     findings += [_much(context, c) for c in cases.columns if shares[c.name] > MUCH_MISSING and c.name not in said]
-    said = {finding.column for finding in findings}
+    said = _said(findings, alike)
     return CheckResult(
         check=CHECK.id,
         title=CHECK.title,
@@ -45,18 +47,42 @@ def run(context: AuditContext) -> CheckResult:
     )
 
 
-Tested = tuple[MetadataColumn, str, OddsRatio, float]
+def _alike(columns: Sequence[MetadataColumn]) -> dict[str, list[str]]:
+    """Return, by the first column of each kind, the names of all that are missing in the same images."""
+    first: dict[bytes, str] = {}
+    found: dict[str, list[str]] = {}
+    for column in columns:
+        name = first.setdefault(column.known.tobytes(), column.name)
+        found.setdefault(name, []).append(column.name)
+    return found
+
+
+def _said(findings: Sequence[Finding], alike: dict[str, list[str]]) -> set[str]:
+    return {name for finding in findings for name in alike.get(finding.column, [finding.column])}
+
+
+def _strongest(tested: list[Tested]) -> list[Tested]:
+    """Return, per column, the label that is missing most unevenly, where that matters."""
+    best: dict[str, Tested] = {}
+    for item in sorted(tested, key=lambda item: -item[2].size):
+        if item[3] < ALPHA and item[2].size >= MATTERS:
+            best.setdefault(item[0].name, item)
+    return list(best.values())
 
 
 def _by_label(context: AuditContext) -> list[Tested]:
     """Return an odds ratio of being missing for each column and label that has enough images."""
     cases, least = context.cases, context.options.least_n
     plans: list[tuple[MetadataColumn, str, Exposure]] = []
-    for column in cases.columns:
+    for name in _alike(cases.columns):
+        column = cases.column(name)
+        assert column is not None
         missing = ~column.known & cases.labelled
         groups = len(np.unique(cases.groups[missing]))
         if missing.sum() >= least and groups >= LEAST_GROUPS and (~missing & cases.labelled).sum() >= least:
-            plans += [(column, label, Exposure(missing, cases.labels == label, cases.labelled)) for label in _labels(context)]
+            plans += [
+                (column, label, Exposure(missing, cases.labels == label, cases.labelled)) for label in _labels(context)
+            ]
     if not plans:
         return []
     found = context.bootstrap(cases.groups).estimate({str(i): plan[2].log_odds_ratio for i, plan in enumerate(plans)})
@@ -69,17 +95,14 @@ def _labels(context: AuditContext) -> Sequence[str]:
     return tested_labels(context.cases, context.options.least_n)
 
 
-def _matters(found: OddsRatio, p: float) -> bool:
-    return p < ALPHA and found.size >= MATTERS
-
-
-def _differs(context: AuditContext, column: MetadataColumn, label: str, found: OddsRatio) -> Finding:
+def _differs(context: AuditContext, alike: dict[str, list[str]], item: Tested) -> Finding:
+    column, label, found, _p = item
     missing = ~column.known & context.cases.labelled
     return Finding(
         check=CHECK.id,
-        severity=Severity.CRITICAL if found.size >= LARGE else Severity.WARNING,
+        severity=Severity.WARNING,
         message=sentence(
-            f"{shown(label)} is {times_words(found)} in images without a value of {shown(column.name)} ({ratio_words(found)})"
+            f"{shown(label)} is {times_words(found)} in images without a value of {listed(alike[column.name])} ({ratio_words(found)})"
         ),
         column=column.name,
         label=label,
@@ -138,7 +161,11 @@ def _table(context: AuditContext, shares: dict[str, float]) -> Table:
         by_label = [float(missing[cases.labels == label].mean()) for label in labels]
         rows.append((column.name, shares[column.name], int(missing.sum()), *by_label))
     titles = [Column(key=f"label_{i}", title=f"Of {shown(label)}") for i, label in enumerate(labels)]
-    head = (Column(key="column", title="Column"), Column(key="missing", title="Share missing"), Column(key="n", title="Images"))
+    head = (
+        Column(key="column", title="Column"),
+        Column(key="missing", title="Share missing"),
+        Column(key="n", title="Images"),
+    )
     return Table(
         key="missing",
         title="Missing values",

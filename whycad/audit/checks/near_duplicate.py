@@ -36,7 +36,10 @@ def run(context: AuditContext) -> CheckResult:
         "positions and after central crops to 85 % and 70 %; pairs that correlate by 0.90 or more are laid over each "
         "other by phase correlation after the coarse structure was taken away, and are duplicates from a correlation "
         "of 0.65 on. Crops far from the centre and strong distortions are missed. Intervals are Wilson's.",
-        references=("Kuglin 1975, Proc. Int. Conf. Cybernetics and Society 163", "Wilson 1927, doi:10.1080/01621459.1927.10502953"),
+        references=(
+            "Kuglin 1975, Proc. Int. Conf. Cybernetics and Society 163",
+            "Wilson 1927, doi:10.1080/01621459.1927.10502953",
+        ),
         findings=tuple(finding for finding in findings if finding is not None),
         tables=(_table(cases, pairs),) if pairs else (),
     )
@@ -101,7 +104,9 @@ def _within(cases: AuditCases, pairs: list[DuplicatePair]) -> Finding:
     apart = [pair for pair in pairs if cases.groups[pair.first] != cases.groups[pair.second]]
     rows = _rows(apart)
     where = " within a split" if len(set(cases.splits.tolist())) > 1 else ""
-    grouped = f"{len(pairs) - len(apart)} of them within a known group" if cases.groups_known else "groups are not known"
+    grouped = (
+        f"{len(pairs) - len(apart)} of them within a known group" if cases.groups_known else "groups are not known"
+    )
     return Finding(
         check=CHECK.id,
         severity=Severity.WARNING if len(rows) > MANY * len(cases) else Severity.OK,
@@ -153,7 +158,17 @@ def _measure(cases: AuditCases, pairs: list[DuplicatePair]) -> dict[str, object]
 
 
 def _table(cases: AuditCases, pairs: list[DuplicatePair]) -> Table:
-    titles = ("First", "Second", "Likeness", "Identical", "Split", "Split of second", "Label", "Label of second", "Same group")
+    titles = (
+        "First",
+        "Second",
+        "Likeness",
+        "Identical",
+        "Split",
+        "Split of second",
+        "Label",
+        "Label of second",
+        "Same group",
+    )
     keys = ("first", "second", "likeness", "identical", "split_a", "split_b", "label_a", "label_b", "same_group")
     shown = pairs[:MAX_ROWS]
     rows = tuple(

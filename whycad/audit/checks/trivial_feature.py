@@ -130,7 +130,15 @@ def _single(context: AuditContext, found: Probe) -> Table:
         for i, k in ordered
         if np.isfinite((a := areas[i, k]).value) and np.isfinite(a.low)
     ]
-    titles = {"feature": "Feature", "label": "Label", "n": "Images", "auc": "AUC", "low": "95 % from", "high": "to", "p": "p, adjusted"}
+    titles = {
+        "feature": "Feature",
+        "label": "Label",
+        "n": "Images",
+        "auc": "AUC",
+        "low": "95 % from",
+        "high": "to",
+        "p": "p, adjusted",
+    }
     return Table(
         key="features",
         title="Each feature alone",
@@ -169,7 +177,10 @@ def _result(findings: Sequence[Finding], tables: Sequence[Table], charts: Sequen
         "curve (mean over the labels) is measured in five-fold cross-validation that keeps groups together, and in one "
         "that does not: the difference is what a random split leaks. Intervals by bootstrap over groups; p-values of "
         "single features adjusted by Benjamini and Hochberg.",
-        references=("Winkler 2019, doi:10.1001/jamadermatol.2019.1735", "Kapoor 2023, doi:10.1016/j.patter.2023.100804"),
+        references=(
+            "Winkler 2019, doi:10.1001/jamadermatol.2019.1735",
+            "Kapoor 2023, doi:10.1016/j.patter.2023.100804",
+        ),
         findings=tuple(findings),
         tables=tuple(tables),
         charts=tuple(charts),

@@ -102,7 +102,9 @@ def _cases(files: FolderRows, manifest: Manifest | None, name: str) -> AuditCase
 
 def places_of(inside: list[tuple[str, ...]], manifest: Manifest | None) -> list[Place]:
     """Return what the folders say; ``inside`` holds their names from the root down, per file."""
-    splits = [next((SPLIT_NAMES[part.casefold()] for part in parts if part.casefold() in SPLIT_NAMES), "") for parts in inside]
+    splits = [
+        next((SPLIT_NAMES[part.casefold()] for part in parts if part.casefold() in SPLIT_NAMES), "") for parts in inside
+    ]
     levels = [tuple(plain_text(part) for part in parts if part.casefold() not in SPLIT_NAMES) for parts in inside]
     level = _class_level(levels, manifest)
     found = []

@@ -109,7 +109,18 @@ def open_context(request: AuditRequest, status: StatusFile) -> AuditContext:
     )
     scope = rows_of_split(dataset.cases, request.split)
     plugin = _plugin(request.task)
-    return AuditContext(ref, dataset, scope, request.options, engine, request.out, plugin, request.device)
+    return AuditContext(
+        ref,
+        dataset,
+        scope,
+        request.options,
+        engine,
+        request.out,
+        plugin,
+        request.device,
+        request.split,
+        request.command,
+    )
 
 
 def _plugin(task: str) -> Plugin | None:
@@ -191,6 +202,7 @@ def assemble(
         checks=tuple(states),
         findings=tuple(finding for result in results for finding in result.findings),
         failed=tuple(_failed(context)),
+        metrics={name: figures for result in results for name, figures in result.metrics.items()},
     )
 
 

@@ -77,10 +77,11 @@ class GroupBootstrap:
         for weights in self.weights():
             for name, statistic in statistics.items():
                 draws[name].append(statistic(weights))
-        return {name: _estimate(values[name], np.concatenate(draws[name])) for name in statistics}
+        return {name: estimate_from(values[name], np.concatenate(draws[name])) for name in statistics}
 
 
-def _estimate(value: float, draws: FloatArray) -> Estimate:
+def estimate_from(value: float, draws: FloatArray) -> Estimate:
+    """Return a figure with the interval that its draws ``(d,)`` give."""
     defined = draws[np.isfinite(draws)]
     if not np.isfinite(value) or not len(defined):
         return Estimate(value, None, float("nan"))

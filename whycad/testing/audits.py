@@ -124,12 +124,13 @@ def simulated_context(recipe: AuditRecipe, out: Path) -> AuditContext:
     shown = seen[:, None] * np.eye(k)[label] + rng.normal(size=(recipe.n, k))
     logits = np.log(recipe.prevalence) + recipe.signal * shown
     logits[:, -1] += recipe.ruler_use * ruler
+    sex = np.where(rng.random(recipe.n) < 0.1, UNKNOWN, rng.choice(["f", "m"], recipe.n))
     columns = (
         _flag("ruler", ruler),
         MetadataColumn("site", "category", site.astype(np.str_)),
-        MetadataColumn("sex", "category", np.where(rng.random(recipe.n) < 0.1, UNKNOWN, rng.choice(["f", "m"], recipe.n))),
+        MetadataColumn("sex", "category", sex),
         MetadataColumn("age_years", "number", rng.uniform(20, 90, recipe.n).round()),
-    )  # fmt: skip
+    )
     codes = tuple(f"c{index}" for index in range(k))
     cases = AuditCases(
         name="simulated",

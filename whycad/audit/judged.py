@@ -13,6 +13,7 @@ from whycad.audit.bootstrap import Estimate, GroupBootstrap
 from whycad.audit.checks import CheckSkippedError
 from whycad.audit.context import AuditContext
 from whycad.audit.data.cases import MetadataColumn
+from whycad.audit.findings import Finding
 from whycad.manifest import Manifest
 from whycad.uncertainty.conformal import set_masks
 
@@ -221,3 +222,14 @@ def metric(estimate: Estimate, n: int) -> dict[str, float | None]:
 def finite(value: float) -> float | None:
     """Return a number, None where it is not finite."""
     return float(value) if np.isfinite(value) else None
+
+
+def with_estimate(finding: Finding, estimate: Estimate) -> Finding:
+    """Return a finding with its effect and interval."""
+    return finding.model_copy(update=bounds(estimate))
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Return names as a list in words, cut short where there are many."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,6 +124,6 @@ def _range_names(edges: NDArray[np.float64]) -> list[str]:
         return ["all"]
     return [
         f"<{texts[0]}",
-        *(f"{low} to <{high}" for low, high in zip(texts, texts[1:], strict=False)),
+        *(f"{low} to <{high}" for low, high in pairwise(texts)),
         f"{texts[-1]}+",
     ]

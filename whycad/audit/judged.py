@@ -135,7 +135,10 @@ class Judged:
     def bootstrap(self, n_draws: int | None = None) -> GroupBootstrap:
         """Return a bootstrap over these cases' groups, with fewer draws where a search asks for many figures."""
         options = self.context.options
-        return GroupBootstrap(self.groups, min(options.n_draws, n_draws or options.n_draws), options.seed)
+        n = min(options.n_draws, n_draws or options.n_draws)
+        made = self.context.once(f"bootstrap {n}", lambda: GroupBootstrap(self.groups, n, options.seed))
+        assert isinstance(made, GroupBootstrap)
+        return made
 
     def ids(self, which: BoolArray | IntArray, limit: int = EXAMPLES) -> tuple[str, ...]:
         """Return the ids of some of these cases, the first ``limit``."""

@@ -33,7 +33,8 @@ ALPHA = 0.05
 FAR_BELOW = 0.15
 METHOD = (
     "The calibration error of the leading label is taken over 15 bins of equal width, less what a perfectly "
-    "calibrated model with these probabilities shows by chance; its bootstrap interval by group is freed of the error that resampling adds. "
+    "calibrated model with these probabilities shows by chance; its bootstrap interval "
+    "by group is freed of the error that resampling adds. "
     "Per class the mean probability is held against the share of cases (Holm over classes). The Brier score is "
     "split into reliability, resolution and uncertainty (Murphy). Coverage of the sets is counted per class and "
     "subgroup; it fails where it lies more than 2.6 standard errors below its promise."

@@ -100,11 +100,11 @@ def _one_per_column(pairs: list[Matched]) -> list[Matched]:
 
 def _finding(cases: Judged, pair: Matched) -> Finding:
     conflict = pair.conflict
-    goes = "more often" if pair.phi > 0 else "less often"
-    name = pair.target.name.lower()
+    name, words = pair.target.name.lower(), pair.level.words
+    against = f"{name} {words} or none in the others" if pair.phi < 0 else f"none {words} or {name} in the others"
     message = (
-        f"The AUROC for {name} falls from {pair.overall.value:.2f} to {figure(pair.conflicting)} where {name} "
-        f"does not go with images {pair.level.words} as it usually does ({goes}); balanced by weights it is "
+        f"Where {pair.level.column.replace('_', ' ')} points the wrong way ({against}), the AUROC for {name} is "
+        f"{figure(pair.conflicting)} instead of {pair.overall.value:.2f}; balanced by weights it is "
         f"{figure(pair.balanced)}."
     )
     return with_estimate(

@@ -100,10 +100,10 @@ def _one_per_column(pairs: list[Matched]) -> list[Matched]:
 
 def _finding(cases: Judged, pair: Matched) -> Finding:
     conflict = pair.conflict
-    name, words = pair.target.name.lower(), pair.level.words
-    against = f"{name} {words} or none in the others" if pair.phi < 0 else f"none {words} or {name} in the others"
+    name, subject = pair.target.name.lower(), pair.level.words.removeprefix("with ")
+    against = f"{name} without, others with it" if pair.phi > 0 else f"{name} with, others without it"
     message = (
-        f"Where {pair.level.column.replace('_', ' ')} points the wrong way ({against}), the AUROC for {name} is "
+        f"Where {subject} points the wrong way ({against}), the AUROC for {name} is "
         f"{figure(pair.conflicting)} instead of {pair.overall.value:.2f}; balanced by weights it is "
         f"{figure(pair.balanced)}."
     )

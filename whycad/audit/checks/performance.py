@@ -174,7 +174,13 @@ def answer_figures(cases: Judged) -> tuple[dict[str, Estimate], list[ClassFigure
 
 
 def ranking_figures(cases: Judged) -> tuple[list[TargetFigures], Estimate | None]:
-    """Return the areas of every question, and the mean AUROC; None where no question can be asked."""
+    """Return the areas of every question, and the mean AUROC; None where no question can be asked. Made once."""
+    found = cases.context.once("ranking", lambda: _ranking(cases))
+    assert isinstance(found, tuple)
+    return found
+
+
+def _ranking(cases: Judged) -> tuple[list[TargetFigures], Estimate | None]:
     targets = cases.targets()
     if not targets:
         return [], None

@@ -21,6 +21,7 @@ from whycad.audit.context import AuditContext
 from whycad.audit.findings import CheckResult, Finding, Severity
 from whycad.audit.imbalance import Rule, Shifted, above_majority, margins_of, other_rules, shifted_values
 from whycad.audit.judged import Judged, figure, judged_cases, metric, with_estimate
+from whycad.audit.model_stats import p_value
 
 # Classes of which one is this many times as common as another change what accuracy means.
 IMBALANCED = 3.0
@@ -30,6 +31,7 @@ LITTLE_ABOVE = 0.1
 EXCELLENT_AUROC, HALF_PRECISION = 0.8, 0.5
 # Three points of balanced accuracy are worth another rule.
 WORTH_IT = 0.03
+ALPHA = 0.05
 # Half-width that a sensitivity should be known to.
 WANTED_WIDTH = 0.1
 METHOD = (
@@ -37,8 +39,8 @@ METHOD = (
     "label less that of the best other one. Each figure stands beside what always giving the most common label, and "
     "drawing labels by prevalence, would give. Predictive values at other prevalences follow from sensitivity and "
     "specificity. Other decision rules are tried on the audited cases: powers of the prevalence as they are, class "
-    "weights by five-fold cross-fitting over groups, so that no case is judged by weights fitted on it. Intervals "
-    "are bootstrap intervals by group."
+    "weights by five-fold cross-fitting over groups, so that no case is judged by weights fitted on it; the best of "
+    "them is corrected for having been chosen (Bonferroni). Intervals are bootstrap intervals by group."
 )
 REFERENCES = (
     "Cui 2019, doi:10.1109/CVPR.2019.00949",
@@ -206,14 +208,15 @@ def _rule_finding(cases: Judged, rules: list[Rule]) -> Finding:
         return Finding(check=CHECK.id, severity=Severity.UNKNOWN, message=message, n=len(cases))
     best = max(others, key=lambda rule: (rule.change["balanced_accuracy"].interval or (-1.0, 0.0))[0])
     change = best.change["balanced_accuracy"]
-    low = (change.interval or (0.0, 0.0))[0]
-    worth = low > 0 and change.value >= WORTH_IT
+    # The best of several is taken, so its p-value is multiplied by how many there were (Bonferroni).
+    worth = change.value >= WORTH_IT and p_value(change) * len(others) < ALPHA
     now, then = rules[0].figures["balanced_accuracy"].value, best.figures["balanced_accuracy"].value
-    message = f"No other decision rule raises balanced accuracy clearly; the best changes it by {figure(change, signed=True)}."
+    size = figure(change, signed=True)
+    message = f"No other decision rule raises balanced accuracy clearly; the best changes it by {size}."
     if worth:
         message = (
             f"Another rule ({best.name}) would raise balanced accuracy from {now:.2f} to {then:.2f}, "
-            f"{figure(change, signed=True)}, and change accuracy by {figure(best.change['accuracy'], signed=True)}."
+            f"{size}, and change accuracy by {figure(best.change['accuracy'], signed=True)}."
         )
     severity = Severity.WARNING if worth else Severity.OK
     one = Finding(check=CHECK.id, severity=severity, message=message, effect_name="change of balanced accuracy")

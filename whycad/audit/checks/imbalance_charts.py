@@ -48,7 +48,7 @@ def class_table(cases: Judged, classes: Sequence[ClassFigures], margins: Sequenc
         ),
         rows=rows,
         cases=tuple(cases.worst_first((cases.label == i) & cases.wrong) for i in range(len(cases.codes))),
-        note="Margin: probability of the label less that of the best other label; below 0 on average means not learned.",
+        note="Margin: probability of the label less that of the best other label; below 0 means not learned.",
     )
 
 

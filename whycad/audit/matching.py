@@ -20,6 +20,7 @@ MOST_PAIRS = 24
 # Smallest cell of label by level: fewer cases than this carry too much weight when cells are balanced.
 LEAST_PER_CELL = 10
 ALPHA = 0.05
+AREAS = ("overall", "stratified", "balanced", "conflicting", "free", "balanced_drop", "conflict_drop")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +61,7 @@ class Matched:
     @property
     def conflict(self) -> BoolArray:
         """The cases where the level points to the wrong answer, ``(n,)``."""
-        with_it = self.level.inside if self.phi > 0 else self.level.rest
-        without = self.level.rest if self.phi > 0 else self.level.inside
-        return np.asarray((self.target.positive & without) | (~self.target.positive & with_it))
+        return conflicting_cases(self.target.positive, self.level, self.phi)
 
 
 def matched_pairs(cases: Judged) -> tuple[list[Matched], int]:
@@ -91,6 +90,13 @@ def matched_pairs(cases: Judged) -> tuple[list[Matched], int]:
     return corrected, len(candidates) - len(usable)
 
 
+def conflicting_cases(positive: BoolArray, level: Level, phi: float) -> BoolArray:
+    """Return the cases ``(n,)`` in which a level that goes with the positive by ``phi`` says the opposite."""
+    with_it = level.inside if phi > 0 else level.rest
+    without = level.rest if phi > 0 else level.inside
+    return np.asarray((positive & without) | (~positive & with_it))
+
+
 def cell_counts(positive: BoolArray, level: Level) -> tuple[int, int, int, int]:
     """Return how many are positive with, positive without, negative with, negative without the level."""
     masks = (positive & level.inside, positive & level.rest, ~positive & level.inside, ~positive & level.rest)
@@ -112,9 +118,7 @@ def _matched(cases: Judged, target: Target, level: Level, phi: float) -> Matched
     known = level.known
     scores, positive = target.scores, target.positive
     strata = np.where(level.inside, 1, 0)
-    empty = Estimate(float("nan"), None, float("nan"))
-    start = Matched(target, level, phi, cell_counts(positive, level), *[empty] * 7)
-    conflict, free = start.conflict, level.rest
+    conflict, free = conflicting_cases(positive, level, phi), level.rest
     overall = only(auroc_of(scores[known], positive[known]), known)
     stratified = only(stratified_auroc_of(scores[known], positive[known], strata[known]), known)
     balanced = only(balanced_auroc_of(scores[known], positive[known], level.inside[known]), known)
@@ -126,8 +130,9 @@ def _matched(cases: Judged, target: Target, level: Level, phi: float) -> Matched
         found = panel(weights)
         return np.hstack([found, found[:, :1] - found[:, 2:4]])
 
-    estimates, _ = estimate_panel(cases.bootstrap(DRAWS), with_drops, len(cases))
-    return Matched(target, level, phi, start.counts, *estimates)
+    found, _ = estimate_panel(cases.bootstrap(DRAWS), with_drops, len(cases))
+    areas = dict(zip(AREAS, found, strict=True))
+    return Matched(target, level, phi, cell_counts(positive, level), **areas)
 
 
 def balanced_auroc_of(scores: FloatArray, positive: BoolArray, inside: BoolArray) -> Statistic:

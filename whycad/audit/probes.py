@@ -108,7 +108,7 @@ def _probe(
     seed = cases.context.options.seed
     scores = [held_out_scores(parts[known], has, cases.groups[chosen], seed) for parts in (from_features, from_image)]
     by_feature, by_image = (stratified_auroc_of(score, has, cases.label[chosen]) for score in scores)
-    whole = [lambda w, f=one: f(w[:, chosen]) for one in (by_feature, by_image)]  # type: ignore[misc]
+    whole = [lambda w, f=one: f(w[:, chosen]) for one in (by_feature, by_image)]
     panel = panel_of([*whole, lambda w: whole[0](w) - whole[1](w)])
     (features, image, difference), _ = estimate_panel(cases.bootstrap(DRAWS), panel, len(cases))
     return Probe(level, len(chosen), features, image, difference)

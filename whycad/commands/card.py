@@ -55,9 +55,10 @@ def _renewed(audit: Path, plugin: Plugin, existing: str) -> str:
     """Take over an audit and return the card with a place for it."""
     from whycad.audit.card_renewal import renew_from
     from whycad.card_audits import with_audit_section
+    from whycad.model_card import card_text
 
     say(f"wrote {renew_from(audit, plugin).name} from {audit.name}")
-    return with_audit_section(existing)
+    return with_audit_section(existing or card_text(plugin, existing))
 
 
 def _read(path: Path) -> str:

@@ -52,10 +52,12 @@ class CasesOnly:
     def mask(self, row: int) -> NDArray[np.bool_] | None:
         """Return None."""
         del row
+        return None
 
     def file_bytes(self, row: int) -> int | None:
         """Return None."""
         del row
+        return None
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def simulated_context(recipe: AuditRecipe, out: Path) -> AuditContext:
     extra = rng.normal(size=(recipe.n, 6))
     extra[:, 0] += recipe.ruler_in_features * ruler
     features = np.hstack([shown, extra]).astype(np.float32)
-    facts = _facts(recipe.n, ruler * recipe.ruler_in_image, rng)
+    facts = _facts(recipe.n, (ruler * recipe.ruler_in_image).astype(np.float64), rng)
     return with_facts(context, features, facts)
 
 

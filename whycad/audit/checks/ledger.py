@@ -62,7 +62,7 @@ def _count(context: AuditContext, found: SplitUse) -> Finding:
     n = len(found.uses)
     own = sum(found.own is not None and use.weights_sha256 == found.own.weights_sha256 for use in found.uses)
     versions = len({use.weights_sha256 for use in found.uses})
-    with_this = "" if own == n else f", {_times(own)} of them with this model version"
+    with_this = "" if own == n else f", {_times(own)} with this model version"
     message = f"This test split ({context.split}) has been used {_times(n)}{with_this}."
     severity = Severity.OK
     if versions >= MANY_VERSIONS:

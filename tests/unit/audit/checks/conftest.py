@@ -1,13 +1,17 @@
-"""Audits of tasks whose answers are known, opened once for all tests of checks."""
+"""What checks are tested on: planted tasks with known answers, and simulated answers with planted faults."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from whycad.audit.checks import load_check
 from whycad.audit.context import AuditContext, AuditOptions
+from whycad.audit.findings import CheckResult, Severity
+from whycad.testing.audits import AuditRecipe, simulated_context
 from whycad.testing.planted_audit import PlantedPack, open_planted_audit, weights_of
 
 OPTIONS = AuditOptions(n_draws=100, n_perturbed=44, n_explained=44, least_n=10)
@@ -15,30 +19,105 @@ OPTIONS = AuditOptions(n_draws=100, n_perturbed=44, n_explained=44, least_n=10)
 PACK = PlantedPack(n=44, corners=0.7, corners_below=0.1)
 
 
-@pytest.fixture(scope="session")
-def audits_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("audits")
+WORRYING = (Severity.WARNING, Severity.CRITICAL)
+FEW_DRAWS = AuditOptions(n_draws=150)
+FAULTS = AuditRecipe(
+    n=1000, ruler_share=(0.75, 0.2), ruler_use=2.0, weak_site=0.9, sharpness=2.5, ruler_in_features=3.0,
+    options=FEW_DRAWS,
+)  # fmt: skip
+
+
+@contextmanager
+def only_planted(folder: Path) -> Iterator[None]:
+    """Offer the planted tasks alone: finding and checking the real ones takes longer than the planted ones' passes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WHYCAD_PLUGINS", str(folder / "tasks"))
-        # Finding and checking the real tasks takes longer than the planted ones' passes.
         patch.setattr("whycad.registry.builtin_folder", lambda: folder / "none")
-        (folder / "none").mkdir()
-        yield folder
+        yield
+
+
+@pytest.fixture(scope="session")
+def audits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("audits")
+    (folder / "none").mkdir()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def planted_tasks(audits_folder: Path) -> Iterator[None]:
+    with only_planted(audits_folder):
+        yield
 
 
 @pytest.fixture(scope="session")
 def cheat(audits_folder: Path) -> AuditContext:
     """A task that looks at white corners, and a little at the finding."""
-    return open_planted_audit(audits_folder, weights_of(3, corners=4), PACK, OPTIONS, id="cheat")
+    with only_planted(audits_folder):
+        return open_planted_audit(audits_folder, weights_of(3, corners=4), PACK, OPTIONS, id="cheat")
 
 
 @pytest.fixture(scope="session")
 def honest(audits_folder: Path) -> AuditContext:
     """A task that compares the finding with its surroundings and looks at nothing else."""
-    return open_planted_audit(audits_folder, weights_of(12, surroundings=-12), PACK, OPTIONS, id="honest")
+    with only_planted(audits_folder):
+        return open_planted_audit(audits_folder, weights_of(12, surroundings=-12), PACK, OPTIONS, id="honest")
 
 
 @pytest.fixture(scope="session")
 def dazzled(audits_folder: Path) -> AuditContext:
     """A task that takes a bright picture for a finding."""
-    return open_planted_audit(audits_folder, weights_of(12), PACK, OPTIONS, id="dazzled")
+    with only_planted(audits_folder):
+        return open_planted_audit(audits_folder, weights_of(12), PACK, OPTIONS, id="dazzled")
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    return simulated_context(AuditRecipe(n=700, options=FEW_DRAWS, seed=1), tmp_path_factory.mktemp("clean"))
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory):
+    return simulated_context(FAULTS, tmp_path_factory.mktemp("faulty"))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return simulated_context(AuditRecipe(n=130, options=AuditOptions(n_draws=50)), tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return simulated_context(AuditRecipe(n=20, options=FEW_DRAWS), tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def checked():
+    """Run a check, and assert what holds for the result of every check."""
+
+    def run(name, context) -> CheckResult:
+        result = load_check(name).run(context)
+        assert CheckResult.model_validate_json(result.model_dump_json()) == result
+        assert result.check == name
+        assert result.method
+        assert result.references
+        assert result.findings
+        known = set(context.cases.ids)
+        for finding in result.findings:
+            assert finding.check == name
+            assert finding.message.endswith((".", ")"))
+            assert "nan" not in finding.message
+            assert set(finding.cases) <= known
+            if finding.ci_low is not None and finding.ci_high is not None:
+                assert finding.ci_low <= finding.ci_high
+        for table in result.tables:
+            assert all(len(row) == len(table.columns) for row in table.rows)
+            assert table.cases in ((),) or len(table.cases) == len(table.rows)
+        return result
+
+    return run
+
+
+@pytest.fixture
+def worries():
+    """Return the findings that ask for a look."""
+    return lambda result: [finding for finding in result.findings if finding.severity in WORRYING]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from whycad.audit.data.cases import AuditCases
 from whycad.types import Region, Study
 
-DatasetKind = Literal["pack", "table", "folder", "dicom-tree"]
+DatasetKind = Literal["pack", "table", "folder", "dicom-tree", "samples"]
 
 
 class AuditDataset(Protocol):

@@ -18,7 +18,10 @@ def open_dataset(ref: DatasetRef) -> AuditDataset:
         When there is nothing there, or it is no data set.
     """
     from whycad.audit.data.packs import open_pack
+    from whycad.audit.data.samples import is_samples, open_samples
 
+    if is_samples(ref.path):
+        return open_samples(_plugin(ref))
     if not ref.path.exists():
         raise DatasetError(f"there is no file or folder {ref.path.name!r}", remedy="check the path after --dataset")
     if ref.path.suffix.lower() == ".npz":

@@ -27,6 +27,7 @@ from whycad.audit.findings import (
     RunFacts,
 )
 from whycad.audit.run.engine import EngineName, EngineOptions
+from whycad.audit.run.record import RunRecord, absolute, write_record
 from whycad.audit.run.status import STOP_FILE, StatusFile
 from whycad.errors import DatasetError, WhyCadError
 from whycad.files import write_whole
@@ -84,6 +85,7 @@ def run_audit(request: AuditRequest) -> Audit:
     request.out.mkdir(parents=True, exist_ok=True)
     (request.out / STOP_FILE).unlink(missing_ok=True)
     status = StatusFile(request.out)
+    write_record(_record(request), request.out)
     try:
         context = open_context(request, status)
         results, states = run_checks(context, request, status)
@@ -95,6 +97,14 @@ def run_audit(request: AuditRequest) -> Audit:
         raise
     status.end("done")
     return audit
+
+
+def _record(request: AuditRequest) -> RunRecord:
+    names = ("task", "split", "checks", "engine", "device", "options")
+    cache = request.cache and request.cache.resolve()
+    return RunRecord(
+        dataset=absolute(request.dataset), cache=cache, **{name: getattr(request, name) for name in names}
+    )
 
 
 def open_context(request: AuditRequest, status: StatusFile) -> AuditContext:

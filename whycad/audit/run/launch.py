@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -110,5 +111,5 @@ def _launch(arguments: list[str], folder: Path) -> None:
     # Until the process speaks for itself: it loads libraries for some seconds.
     first = Status(state="running", step="starting", pid=process.pid, updated_utc=time.time())
     write_whole(folder / STATUS_FILE, first.model_dump_json() + "\n")
-    # Its end is told by its files; nobody waits for it.
-    process.returncode = process.poll()
+    # Its end is told by its files; somebody must still take note of it, or it stays on as a zombie.
+    threading.Thread(target=process.wait, daemon=True).start()

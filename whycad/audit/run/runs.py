@@ -16,6 +16,7 @@ from whycad.errors import DatasetError
 
 FOLDER_VARIABLE = "WHYCAD_AUDITS"
 MOST_RUNS = 200
+CLOCKS_APART_S = 2.0
 
 RunState = Literal["running", "stopped", "interrupted", "failed", "done"]
 
@@ -128,7 +129,7 @@ def is_alive(status: Status) -> bool:
         return False
     try:
         process = psutil.Process(status.pid)
-        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= status.updated_utc
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= status.updated_utc + CLOCKS_APART_S
     except psutil.Error:
         return False
 

@@ -14,5 +14,6 @@ def case_ids(start: int, n: int) -> tuple[str, ...]:
 
 
 def table(key: str, title: str, columns: str, rows: tuple[tuple[Cell, ...], ...], note: str = "") -> Table:
+    """Return a table; titles of ``columns`` are separated by ``|``, and keys are made of them."""
     named = tuple(Column(key=name.lower().replace(" ", "_"), title=name) for name in columns.split("|"))
     return Table(key=key, title=title, columns=named, rows=rows, note=note)

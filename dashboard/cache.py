@@ -15,6 +15,10 @@ import streamlit as st
 
 from dashboard.facts import TaskFacts
 from dashboard.settings import Settings
+from whycad.audit.data.samples import is_samples
+from whycad.audit.findings import Audit, CheckResult
+from whycad.audit.run.runner import read_audit, read_result
+from whycad.audit.run.runs import AuditRun
 from whycad.errors import JobError, ManifestError, PluginError
 from whycad.jobs import JobQueue, JobSettings
 from whycad.map_grades import method_sentences
@@ -196,6 +200,47 @@ def sentences(folder: Path) -> dict[str, str]:
         return method_sentences(load_plugin(folder), METHOD_NAMES)
     except ManifestError:
         return {}
+
+
+def audit_of(run: AuditRun) -> Audit:
+    """Return what an audit found.
+
+    Raises
+    ------
+    DatasetError
+        When it is not finished, or of another version.
+    """
+    return _audit(run.folder, run.changed)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _audit(folder: Path, changed: float) -> Audit:
+    return read_audit(folder)
+
+
+def check_of(run: AuditRun, check: str) -> CheckResult:
+    """Return what one check of an audit found.
+
+    Raises
+    ------
+    DatasetError
+        When it did not run.
+    """
+    return _check(run.folder, check, run.changed)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _check(folder: Path, check: str, changed: float) -> CheckResult:
+    return read_result(folder, check)
+
+
+def samples_of(run: AuditRun) -> tuple[PhantomCase, ...]:
+    """Return the simulated samples that an audit was of, as far as they are made; empty for other data."""
+    if run.record is None or not is_samples(run.record.dataset):
+        return ()
+    shelf = sample_shelf(run.record.task)
+    shelf.poll(job_queue())
+    return shelf.cases
 
 
 @st.cache_resource(show_spinner=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,9 +22,9 @@ CLOCKS_APART_S = 2.0
 RunState = Literal["running", "stopped", "interrupted", "failed", "done"]
 
 
-def audits_folder() -> Path:
+def audits_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Return where audits lie: ``$WHYCAD_AUDITS``, else in the user's own data folder."""
-    named = os.environ.get(FOLDER_VARIABLE, "").strip()
+    named = environment.get(FOLDER_VARIABLE, "").strip()
     return Path(named) if named else Path.home() / ".local" / "share" / "whycad" / "audits"
 
 

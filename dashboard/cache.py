@@ -15,6 +15,7 @@ import streamlit as st
 
 from dashboard.facts import TaskFacts
 from dashboard.settings import Settings
+from whycad.audit.case_lines import AuditSummary, latest_summary
 from whycad.audit.data.samples import is_samples
 from whycad.audit.findings import Audit, CheckResult
 from whycad.audit.run.runner import read_audit, read_result
@@ -53,6 +54,7 @@ def job_queue() -> JobQueue:
 
 
 NO_CASES = "there are none"
+SUMMARY_S = 60.0
 
 
 @dataclass
@@ -190,7 +192,22 @@ def calibration(folder: Path) -> Calibration | None:
 def facts(entry: PluginEntry) -> TaskFacts:
     """Return a ready task with everything that is stored with it."""
     assert entry.manifest is not None, "only tasks with a manifest are ready"
-    return TaskFacts(entry.manifest, performance(entry.folder), calibration(entry.folder), sentences(entry.folder))
+    return TaskFacts(
+        entry.manifest,
+        performance(entry.folder),
+        calibration(entry.folder),
+        sentences(entry.folder),
+        audit_summary(entry.folder),
+    )
+
+
+@st.cache_resource(show_spinner=False, ttl=SUMMARY_S)
+def audit_summary(folder: Path) -> AuditSummary | None:
+    """Return what the latest audit of a plugin says of shortcuts; None where there is none or it is broken."""
+    try:
+        return latest_summary(load_plugin(folder), settings().audits)
+    except (ManifestError, OSError):
+        return None
 
 
 @st.cache_resource(show_spinner=False)

@@ -12,9 +12,9 @@ from dashboard.components.audit.charts import chart_card
 from dashboard.components.audit.gallery import gallery
 from dashboard.components.audit.marks import badge
 from dashboard.components.audit.tables import table_card
-from dashboard.components.audit.verdict import first_selection, selection_of
+from dashboard.components.audit.verdict import SIDES, cases_button, first_selection
 from dashboard.text import error_text, plain
-from whycad.audit.findings import Audit, CheckResult, Picture, Severity
+from whycad.audit.findings import Audit, CheckResult, Finding, Picture, Severity
 from whycad.audit.run.runs import AuditRun
 from whycad.audit.words import VERDICT_ORDER, VERDICT_SIGNS, effect_words, in_verdict_order
 from whycad.errors import DatasetError
@@ -32,7 +32,7 @@ def check_page(place: AuditPlace, run: AuditRun, audit: Audit) -> None:
         return
     if not place.selection.cases:
         place.selection = first_selection(in_verdict_order(result.findings))
-    left, right = st.columns([1.95, 1], gap="small")
+    left, right = st.columns(SIDES, gap="small")
     with left:
         st.markdown(f"### {plain(result.title)}\n\n{plain(result.question, 400)}")
         _findings(place, result)
@@ -81,13 +81,18 @@ def _findings(place: AuditPlace, result: CheckResult) -> None:
         if not result.findings:
             st.markdown("This check found nothing to say.")
         for number, finding in enumerate(in_verdict_order(result.findings)):
-            with st.container(horizontal=True, vertical_alignment="center", key=f"finding-{number}", gap="small"):
-                words = effect_words(finding)
-                effect = f"  :gray[{plain(finding.effect_name, 60)} {plain(words)}]" if words else ""
-                st.markdown(f"{badge(finding.severity)} {plain(finding.message, 400)}{effect}", width="content")
-                if finding.cases and st.button("Cases", key=f"finding-cases-{number}", type="tertiary"):
-                    place.select(selection_of(finding))
-                    st.rerun()
+            _finding(number, finding, place)
+
+
+def _finding(number: int, finding: Finding, place: AuditPlace) -> None:
+    with st.container(key=f"line-finding-{number}", gap=None):
+        sign, sentence, cases = st.columns((1.55, 6.6, 1.25), gap="xsmall", vertical_alignment="center")
+        sign.markdown(badge(finding.severity))
+        words = effect_words(finding)
+        about = f"{finding.effect_name} {words}, n = {finding.n:,}" if words else f"n = {finding.n:,}"
+        sentence.markdown(f"{plain(finding.message, 400)} :small[:gray[{plain(about, 200)}]]")
+        with cases:
+            cases_button(place, finding, f"finding-cases-{number}")
 
 
 def _method(audit: Audit, result: CheckResult) -> None:

@@ -35,7 +35,9 @@ def start_form(place: AuditPlace) -> None:
         if place.message:
             st.error(place.message, icon=":material/error:")
         with st.container(horizontal=True):
-            if st.button("Start", key="start-run", type="primary", icon=":material/play_arrow:", disabled=record is None):
+            if st.button(
+                "Start", key="start-run", type="primary", icon=":material/play_arrow:", disabled=record is None
+            ):
                 assert record is not None, "the button is off without a record"
                 _start(place, record, settings)
             if place.new and st.button("Not now", key="close-form"):
@@ -49,9 +51,7 @@ def _record(settings: Settings) -> RunRecord | None:
     tasks = [*ready, *([NO_TASK] if settings.audit_data else [])]
     left, right = st.columns(2, gap="medium")
     with left:
-        task = st.selectbox(
-            "Task", tasks, key="start-task", format_func=lambda t: ready.get(t, "None: the data alone")
-        )
+        task = st.selectbox("Task", tasks, key="start-task", format_func=lambda t: ready.get(t, "None: the data alone"))
         dataset = _dataset(task or NO_TASK, settings)
     with right:
         split = st.text_input(

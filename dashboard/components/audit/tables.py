@@ -33,9 +33,7 @@ def table_card(place: AuditPlace, result: CheckResult, table: Table) -> None:
             "height": min(MOST_PX, HEAD_PX + ROWS_PX * max(1, len(frame))),
         }
         if any(table.cases):
-            st.dataframe(
-                frame, on_select=lambda: take_row(place, table, key), selection_mode="single-row", **common
-            )
+            st.dataframe(frame, on_select=lambda: take_row(place, table, key), selection_mode="single-row", **common)
             st.caption(f"{plain(table.note, 400)} Mark a row to see the cases behind it.".strip())
         else:
             st.dataframe(frame, **common)

@@ -32,7 +32,9 @@ def this_run(place: AuditPlace, run: AuditRun, audit: Audit) -> None:
             for title, name, kind, icon in FILES:
                 _file(run, title, name, kind, icon)
             tables = sorted((run.folder / "tables").glob("*.csv"))
-            _download("Tables", f"{run.name}-tables.zip", "application/zip", ":material/table:", _zipped(tables), tables)
+            _download(
+                "Tables", f"{run.name}-tables.zip", "application/zip", ":material/table:", _zipped(tables), tables
+            )
         _compare(place, run)
         minutes = f"{audit.run.seconds / 60:.0f} min" if audit.run.seconds >= 90 else f"{audit.run.seconds:.0f} s"
         st.caption(f"Took {minutes}; seed {audit.run.seed}; WhyCAD {plain(audit.run.code_version, 40)}")
@@ -45,9 +47,7 @@ def _file(run: AuditRun, title: str, name: str, kind: str, icon: str) -> None:
     _download(title, f"{run.name}{path.suffix}", kind, icon, path.read_bytes, [path] if path.is_file() else [])
 
 
-def _download(
-    title: str, name: str, kind: str, icon: str, made: Callable[[], bytes], sources: list[Path]
-) -> None:
+def _download(title: str, name: str, kind: str, icon: str, made: Callable[[], bytes], sources: list[Path]) -> None:
     st.download_button(
         title,
         made if sources else b"",

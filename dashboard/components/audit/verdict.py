@@ -21,7 +21,8 @@ from whycad.audit.words import VERDICT_MEANINGS, VERDICT_TITLES, effect_words, i
 from whycad.errors import DatasetError
 
 FIRST_LINES = 24
-LINE = (1.25, 1.05, 4.4, 1.35, 1.75, 0.85)
+LINE = (1.55, 1.3, 4.3, 1.25, 1.9)
+SIDES = (2.15, 1)
 
 
 def verdict(place: AuditPlace, run: AuditRun, audit: Audit) -> None:
@@ -29,7 +30,7 @@ def verdict(place: AuditPlace, run: AuditRun, audit: Audit) -> None:
     findings = in_verdict_order(audit.findings)
     if not place.selection.cases:
         place.selection = first_selection(findings)
-    left, right = st.columns([1.95, 1], gap="small")
+    left, right = st.columns(SIDES, gap="small")
     with left:
         _counts(audit)
         _lines(place, findings)
@@ -56,7 +57,7 @@ def selection_of(finding: Finding) -> Selection:
 def _counts(audit: Audit) -> None:
     grid = st.grid(4, min_column_width=120, gap="small", key="verdict-counts")
     for severity, n in verdict_counts(audit.findings).items():
-        with grid.container(border=True, key=f"count-{severity.value}", gap=None):
+        with grid.container(border=True, key=f"count-{severity.value}", gap=None, height="stretch"):
             st.markdown(VERDICT_TITLES[severity], help=VERDICT_MEANINGS[severity])
             st.markdown(f"### :{COLOURS[severity]}[{n}]")
 
@@ -79,7 +80,7 @@ def _lines(place: AuditPlace, findings: list[Finding]) -> None:
 
 def _line(number: int, finding: Finding, place: AuditPlace, scale: Mapping[str, float]) -> None:
     with st.container(key=f"line-{number}", gap=None):
-        sign, what, sentence, picture, effect, cases = st.columns(LINE, gap="xsmall", vertical_alignment="center")
+        sign, what, sentence, picture, effect = st.columns(LINE, gap="xsmall", vertical_alignment="center")
         sign.markdown(badge(finding.severity))
         what.markdown(f":gray[{area(finding)}]")
         if sentence.button(plain(finding.message, 400), key=f"open-{number}", type="tertiary"):
@@ -90,13 +91,19 @@ def _line(number: int, finding: Finding, place: AuditPlace, scale: Mapping[str, 
         svg = interval_svg(finding, scale.get(finding.effect_name, 0.0), dark=dark)
         if svg:
             picture.image(svg, alt=interval_alt(finding, words))
-        effect.markdown(plain(words, 60) or f":gray[n = {finding.n:,}]")
-        if finding.cases:
-            n = max(finding.n_cases, len(finding.cases))
-            noun = "case" if n == 1 else "cases"
-            if cases.button(f"{n:,} {noun}", key=f"cases-{number}", type="tertiary"):
-                place.select(selection_of(finding))
-                st.rerun()
+        with effect.container(gap=None):
+            st.markdown(f":small[{plain(words, 60)}]" if words else f":small[:gray[n = {finding.n:,}]]")
+            cases_button(place, finding, f"cases-{number}")
+
+
+def cases_button(place: AuditPlace, finding: Finding, key: str) -> None:
+    """Offer the cases behind a finding, where it has some."""
+    if not finding.cases:
+        return
+    n = max(finding.n_cases, len(finding.cases))
+    if st.button(f"{n:,} case{'' if n == 1 else 's'}", key=key, type="tertiary", icon=":material/photo_library:"):
+        place.select(selection_of(finding))
+        st.rerun()
 
 
 def _leading_chart(place: AuditPlace, run: AuditRun, findings: list[Finding]) -> None:

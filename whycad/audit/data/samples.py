@@ -107,7 +107,10 @@ def _artefact_columns(made: tuple[PhantomCase, ...]) -> list[MetadataColumn]:
     names = dict.fromkeys(name for case in made for name in case.artefacts)
     return [
         MetadataColumn(
-            name, "category", np.array(["yes" if name in case.artefacts else "no" for case in made], np.str_), "artefact"
+            name,
+            "category",
+            np.array(["yes" if name in case.artefacts else "no" for case in made], np.str_),
+            "artefact",
         )
         for name in names
     ]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dashboard.state import OpenCase, new_id
-from dashboard.text import plain
+from whycad.wording import printable
 from whycad.audit.data.dataset import AuditDataset
 from whycad.audit.data.samples import is_samples
 from whycad.audit.run.runs import AuditRun
@@ -91,7 +91,7 @@ class CaseBook:
             raise DatasetError(f"case {case[:40]!r} is not in the data set any more")
         return OpenCase(
             new_id(),
-            f"Case {plain(case, 32)}",
+            f"Case {printable(case, 32)}",
             study,
             "audit",
             description,

@@ -266,6 +266,9 @@ def _lay_out(figure: go.Figure, chart: Chart, *, dark: bool) -> None:
     figure.update_yaxes(title=_safe(chart.y_title), **axis(dark=dark))
     if by_rows:
         figure.update_yaxes(autorange="reversed", type="category", title="")
+    if chart.kind == "heatmap":
+        figure.update_xaxes(showgrid=False)
+        figure.update_yaxes(showgrid=False)
     if chart.kind == "histogram":
         figure.update_layout(bargap=0.06)
     figure.update_layout(clickmode="event+select", hovermode="closest")

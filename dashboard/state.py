@@ -196,8 +196,8 @@ class Session:
         Whether every method and parameter is shown.
     audit : AuditPlace
         Where the reader is in the audits.
-    case_from_audit : str
-        Id of the case that was last opened from there.
+    opened_from_audit : set of str
+        Ids of the cases that were opened from there.
     """
 
     cases: dict[str, OpenCase] = field(default_factory=dict)
@@ -209,7 +209,7 @@ class Session:
     priors: dict[str, tuple[float, ...]] = field(default_factory=dict)
     researcher: bool = False
     audit: AuditPlace = field(default_factory=AuditPlace)
-    case_from_audit: str = ""
+    opened_from_audit: set[str] = field(default_factory=set)
 
     @property
     def case(self) -> OpenCase | None:

@@ -115,7 +115,7 @@ def _open(book: CaseBook, case: str) -> None:
         st.warning("The worklist is full. Close a case in the Case view first.")
         return
     here.open(opened)
-    here.case_from_audit = here.current
+    here.opened_from_audit.add(here.current)
     st.switch_page(CASE_VIEW)
 
 

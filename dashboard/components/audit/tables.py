@@ -12,7 +12,7 @@ from dashboard.text import plain
 from whycad.audit.findings import CheckResult, Column, Table
 from whycad.audit.words import cell_words
 
-ROWS_PX, HEAD_PX, MOST_PX = 35, 38, 420
+ROWS_PX, HEAD_PX, MOST_PX = 35, 42, 420
 MOST_DECIMALS = 6
 
 

@@ -18,10 +18,11 @@ from dashboard.text import plain
 from whycad.audit.findings import Audit, Finding
 from whycad.audit.run.runs import AuditRun
 from whycad.audit.words import VERDICT_MEANINGS, VERDICT_TITLES, effect_words, in_verdict_order, verdict_counts
+from whycad.audit.words import area as area_of
 from whycad.errors import DatasetError
 
 FIRST_LINES = 24
-LINE = (1.55, 1.3, 4.3, 1.25, 1.9)
+LINE = (1.75, 1.25, 4.0, 1.2, 2.15)
 SIDES = (2.15, 1)
 
 
@@ -49,7 +50,7 @@ def first_selection(findings: list[Finding]) -> Selection:
 
 def selection_of(finding: Finding) -> Selection:
     """Return the cases behind a finding."""
-    title = finding.column or finding.label or finding.message
+    title = finding.column or finding.label or area_of(finding.check)
     source = f"{finding.check} {finding.column} {finding.label} {finding.message}"
     return Selection(title, finding.cases, max(finding.n_cases, len(finding.cases)), source)
 

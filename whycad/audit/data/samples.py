@@ -105,12 +105,8 @@ def open_samples(plugin: Plugin | None) -> SampleData:
 
 def _artefact_columns(made: tuple[PhantomCase, ...]) -> list[MetadataColumn]:
     names = dict.fromkeys(name for case in made for name in case.artefacts)
-    return [
-        MetadataColumn(
-            name,
-            "category",
-            np.array(["yes" if name in case.artefacts else "no" for case in made], np.str_),
-            "artefact",
-        )
-        for name in names
-    ]
+    return [MetadataColumn(name, "category", _flags(name, made), "artefact") for name in names]
+
+
+def _flags(name: str, made: tuple[PhantomCase, ...]) -> NDArray[np.str_]:
+    return np.array(["yes" if name in case.artefacts else "no" for case in made], np.str_)

@@ -28,7 +28,7 @@ from whycad.audit.findings import (
 )
 from whycad.audit.run.engine import EngineName, EngineOptions
 from whycad.audit.run.record import RunRecord, absolute, write_record
-from whycad.audit.run.status import STOP_FILE, StatusFile
+from whycad.audit.run.status import StatusFile, forget_old_stop
 from whycad.errors import DatasetError, WhyCadError
 from whycad.files import write_whole
 from whycad.plugin import Plugin
@@ -83,7 +83,7 @@ def run_audit(request: AuditRequest) -> Audit:
     """
     started = time.monotonic()
     request.out.mkdir(parents=True, exist_ok=True)
-    (request.out / STOP_FILE).unlink(missing_ok=True)
+    forget_old_stop(request.out)
     status = StatusFile(request.out)
     write_record(_record(request), request.out)
     try:

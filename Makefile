@@ -20,7 +20,7 @@ run: .venv/.app
 	@$(BIN)/python -m streamlit run asgi.py --server.address $(ADDRESS) --server.port $(PORT) --server.headless true
 
 test: .venv/.dev
-	@set -e; chromium="$$(bash scripts/ensure_browser.sh $(BIN)/python)"; \
+	@set -e; bash scripts/ensure_pango.sh $(BIN)/python; chromium="$$(bash scripts/ensure_browser.sh $(BIN)/python)"; \
 	WHYCAD_CHROMIUM="$$chromium" $(BIN)/python -m pytest $(ARGS)
 
 check: .venv/.dev

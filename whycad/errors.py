@@ -95,3 +95,7 @@ class StoreError(WhyCadError):
 
 class TrainingError(WhyCadError):
     """Training cannot start or resume."""
+
+
+class ReportError(WhyCadError):
+    """A report cannot be laid out or written."""

@@ -41,6 +41,7 @@ def add_audit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--perturbed", type=positive, default=200, metavar="N", help="most images that are changed")
     parser.add_argument("--explained", type=positive, default=60, metavar="N", help="most images that get maps")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-pdf", action="store_true", help="leave report.pdf out; report.html is always written")
     parser.add_argument("--purpose", default="audit", help="why this split is evaluated, for the ledger")
 
 
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
             cache=args.cache,
             device=getattr(args, "device", None) or "",
             command=_command(args),
+            pdf=not args.no_pdf,
             options=AuditOptions(args.seed, args.draws, args.perturbed, args.explained, purpose=args.purpose),
             told=warn,
         )
@@ -84,13 +86,12 @@ def _command(args: argparse.Namespace) -> str:
 
 def say_verdict(audit: Audit, out: Path) -> None:
     """Print the findings, the most worrying first."""
-    from whycad.audit.findings import Severity
+    from whycad.audit.words import VERDICT_ORDER, VERDICTS, area, in_verdict_order, verdict_counts
+    from whycad.wording import printable
 
-    order = [Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN, Severity.OK]
-    counts = {severity: sum(f.severity is severity for f in audit.findings) for severity in order}
-    say(", ".join(f"{n} {severity.value}" for severity, n in counts.items()) + f"; {len(audit.failed)} cases failed")
-    for severity in order[:2]:
-        for finding in audit.findings:
-            if finding.severity is severity:
-                say(f"  {severity.value:8s} {finding.check}: {finding.message}")
+    counts = [f"{n} {VERDICTS[severity]}" for severity, n in verdict_counts(audit.findings).items()]
+    say(f"{', '.join(counts)}; {len(audit.failed)} cases failed")
+    for finding in in_verdict_order(audit.findings):
+        if finding.severity in VERDICT_ORDER[:2]:
+            say(f"  {VERDICTS[finding.severity]:11s} {area(finding.check)}: {printable(finding.message, 500)}")
     say(f"wrote {out.name}")

@@ -127,8 +127,8 @@ def _run(kind: str) -> RunFacts:
 
 def _metrics() -> dict[str, dict[str, float | None]]:
     return {
-        "auroc": {"value": 0.87, "low": 0.81, "high": 0.92, "n": 148},
-        "balanced_accuracy": {"value": 0.71, "low": 0.63, "high": 0.79, "n": 148},
-        "ece": {"value": 0.05, "low": 0.03, "high": 0.09, "n": 148},
-        "auroc_keratosis": {"value": None, "low": None, "high": None, "n": 9},
+        "macro_auroc": {"value": 0.87, "ci_low": 0.81, "ci_high": 0.92, "n": 148},
+        "balanced_accuracy": {"value": 0.71, "ci_low": 0.63, "ci_high": 0.79, "n": 148},
+        "ece": {"value": 0.05, "ci_low": 0.03, "ci_high": 0.09, "n": 148},
+        "auprc": {"value": None, "ci_low": None, "ci_high": None, "n": 9},
     }

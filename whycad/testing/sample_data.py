@@ -121,7 +121,6 @@ def _near_duplicate() -> CheckResult:
                 series=(Series(marks=bins),),
                 x_title="bits that differ",
                 y_title="pairs",
-                reference=4.0,
             ),
         ),
     )

@@ -99,7 +99,11 @@ def _calibration() -> CheckResult:
         key="reliability",
         title="Reliability",
         kind="line",
-        series=(Series(marks=tuple(Mark(x=x, y=y, low=y - 0.09, high=min(1.0, y + 0.09), n=n) for x, y, n in bins)),),
+        series=(
+            Series(
+                marks=tuple(Mark(x=x, y=y, low=max(0.0, y - 0.09), high=min(1.0, y + 0.09), n=n) for x, y, n in bins)
+            ),
+        ),
         x_title="predicted probability",
         y_title="observed share",
         diagonal=True,

@@ -26,6 +26,7 @@ from whycad.audit.findings import (
     ModelFacts,
     RunFacts,
 )
+from whycad.audit.report.writing import PDF_FILE, ReportOptions, write_report
 from whycad.audit.run.engine import EngineName, EngineOptions
 from whycad.audit.run.record import RunRecord, absolute, write_record
 from whycad.audit.run.status import StatusFile, forget_old_stop
@@ -56,6 +57,8 @@ class AuditRequest:
         Folder of computed chunks; inside ``out`` by default.
     command : str
         For the record.
+    pdf : bool
+        Whether the report is laid out as PDF too.
     """
 
     dataset: Path
@@ -67,12 +70,13 @@ class AuditRequest:
     cache: Path | None = None
     device: str = ""
     command: str = ""
+    pdf: bool = False
     options: AuditOptions = field(default_factory=AuditOptions)
     told: Callable[[str], None] = field(default=lambda _line: None)
 
 
 def run_audit(request: AuditRequest) -> Audit:
-    """Run an audit and write ``audit.json`` and one file per check below ``request.out``.
+    """Run an audit and write ``audit.json``, one file per check, and the report below ``request.out``.
 
     Raises
     ------
@@ -90,12 +94,14 @@ def run_audit(request: AuditRequest) -> Audit:
         context = open_context(request, status)
         results, states = run_checks(context, request, status)
         audit = assemble(context, request, results, states, time.monotonic() - started)
-        write_audit(audit, results, request.out)
+        missing = write_audit(audit, results, request.out, ReportOptions(pdf=request.pdf))
     except WhyCadError as error:
         stopped = status.stop_wanted()
         status.end("stopped" if stopped else "failed", "" if stopped else str(error))
         raise
     status.end("done")
+    if missing:
+        request.told(f"no {PDF_FILE}: {missing}")
     return audit
 
 
@@ -243,12 +249,21 @@ def _failed(context: AuditContext) -> list[FailedCase]:
     return [FailedCase(case=str(context.cases.ids[row]), row=row, why=found[row]) for row in sorted(found)]
 
 
-def write_audit(audit: Audit, results: Sequence[CheckResult], folder: Path) -> None:
-    """Write one file per check and, last, ``audit.json``."""
+def write_audit(
+    audit: Audit, results: Sequence[CheckResult], folder: Path, options: ReportOptions | None = None
+) -> str:
+    """Write one file per check, ``audit.json``, and then what people read of it.
+
+    Returns
+    -------
+    str
+        Why there is no PDF though it was asked for; empty where all is there.
+    """
     (folder / "checks").mkdir(exist_ok=True)
     for result in results:
         write_whole(folder / "checks" / f"{result.check}.json", result.model_dump_json(indent=1) + "\n")
     write_whole(folder / AUDIT_FILE, audit.model_dump_json(indent=1) + "\n")
+    return write_report(audit, results, folder, options)
 
 
 def read_audit(folder: Path) -> Audit:
@@ -278,3 +293,14 @@ def read_result(folder: Path, check: str) -> CheckResult:
         return CheckResult.model_validate_json(text)
     except (OSError, ValueError) as error:
         raise DatasetError(f"check {check[:32]!r} did not run in {folder.name!r}") from error
+
+
+def read_results(folder: Path, audit: Audit) -> tuple[CheckResult, ...]:
+    """Read what all checks of an audit found that ran, in their order.
+
+    Raises
+    ------
+    DatasetError
+        When the file of one is missing or broken.
+    """
+    return tuple(read_result(folder, state.check) for state in audit.checks if state.status == "done")

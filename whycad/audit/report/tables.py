@@ -1,0 +1,121 @@
+"""An audit's tables as CSV, safe to open in a spreadsheet, and cut to what a page can hold."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from whycad.audit.findings import Cell, CheckResult, Table
+from whycad.audit.words import cell_words
+from whycad.files import whole_file
+from whycad.predictions_csv import inert
+from whycad.wording import printable
+
+FOLDER = "tables"
+CASES_COLUMN = "cases"
+CASE_SEPARATOR = " | "
+TITLE_LIMIT = 60
+
+
+@dataclass(frozen=True)
+class PageLimits:
+    """How much of a table a page holds.
+
+    Attributes
+    ----------
+    rows, columns : int
+    cell : int
+        Characters.
+    """
+
+    rows: int
+    columns: int
+    cell: int
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """A table as a page shows it.
+
+    Attributes
+    ----------
+    titles : tuple of (str, bool)
+        Each column's title and whether it holds numbers.
+    rows : tuple of tuple of str
+    remark : str
+        What was left out and where it is; may be empty.
+    """
+
+    title: str
+    titles: tuple[tuple[str, bool], ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str
+    remark: str
+
+
+def table_file(check: str, key: str) -> str:
+    """Return where a table's CSV lies in the audit's folder: ``tables/<check>-<key>.csv``."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", f"{check}-{key}")[:100].lstrip(".")
+    return f"{FOLDER}/{name}.csv"
+
+
+def write_tables(results: Iterable[CheckResult], folder: Path) -> list[str]:
+    """Write every table below an audit's folder and return the files, relative to it.
+
+    Raises
+    ------
+    StoreError
+        When a file cannot be written.
+    """
+    (folder / FOLDER).mkdir(exist_ok=True)
+    written = []
+    for result in results:
+        for table in result.tables:
+            name = table_file(result.check, table.key)
+            with whole_file(folder / name, newline="") as stream:
+                csv.writer(stream).writerows(csv_rows(table))
+            written.append(name)
+    return written
+
+
+def csv_rows(table: Table) -> Iterable[list[str]]:
+    """Return a table's rows as text, the titles first; ids of cases stand in a last column of their own."""
+    with_cases = any(table.cases)
+    yield [inert(column.title) for column in table.columns] + ([CASES_COLUMN] if with_cases else [])
+    for index, row in enumerate(table.rows):
+        cases = table.cases[index] if index < len(table.cases) else ()
+        yield [_csv_cell(cell) for cell in row] + ([inert(CASE_SEPARATOR.join(cases))] if with_cases else [])
+
+
+def _csv_cell(cell: Cell) -> str:
+    # Numbers keep all of their digits; a minus in front of a number is no formula.
+    if isinstance(cell, bool) or cell is None:
+        return "" if cell is None else str(cell).lower()
+    return inert(cell) if isinstance(cell, str) else repr(cell)
+
+
+def on_page(table: Table, check: str, limits: PageLimits) -> PageTable:
+    """Return a table cut to what a page holds, saying where the rest is."""
+    columns = table.columns[: limits.columns]
+    rows = tuple(
+        tuple(cell_words(cell, column.decimals, limits.cell) for cell, column in zip(row, columns, strict=False))
+        for row in table.rows[: limits.rows]
+    )
+    numeric = [_is_numeric(table, index) for index in range(len(columns))]
+    named = [printable(column.title, TITLE_LIMIT) for column in columns]
+    titles = tuple(zip(named, numeric, strict=True))
+    more = [
+        f"{n:,} more {what}{'' if n == 1 else 's'}"
+        for n, what in ((len(table.rows) - limits.rows, "row"), (len(table.columns) - limits.columns, "column"))
+        if n > 0
+    ]
+    remark = f"{' and '.join(more)} in {table_file(check, table.key)}" if more else ""
+    return PageTable(printable(table.title, 160), titles, rows, printable(table.note, 600), remark)
+
+
+def _is_numeric(table: Table, index: int) -> bool:
+    cells = [row[index] for row in table.rows[:200] if index < len(row) and row[index] is not None]
+    return bool(cells) and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)

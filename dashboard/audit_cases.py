@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dashboard.state import OpenCase, new_id
-from whycad.wording import printable
 from whycad.audit.data.dataset import AuditDataset
 from whycad.audit.data.samples import is_samples
 from whycad.audit.run.runs import AuditRun
 from whycad.errors import DatasetError, WhyCadError
 from whycad.phantom import PhantomCase
 from whycad.rendering import base_picture
+from whycad.wording import printable
 
 SIDE, LARGE_SIDE = 200, 1024
 

@@ -10,7 +10,7 @@ from dashboard.facts import TaskFacts
 from dashboard.state import OpenCase
 from dashboard.text import plain
 from whycad import wording
-from whycad.audit.case_lines import AuditSummary, CaseLine
+from whycad.audit.case_lines import CaseLine
 from whycad.manifest import Manifest
 from whycad.types import AnalysisResult
 from whycad.whatif.request import WhatIfKind, WhatIfRequest

@@ -82,8 +82,9 @@ class SampleData:
         return mask if mask.ndim == 2 else None
 
     def file_bytes(self, row: int) -> int | None:
-        """Return None: samples are no files."""
+        """Return nothing: samples are no files."""
         del row
+        return None
 
 
 def open_samples(plugin: Plugin | None) -> SampleData:

@@ -38,6 +38,7 @@ class RunRecord(BaseModel):
     engine: EngineName = "local"
     cache: Path | None = None
     device: str = ""
+    pdf: bool = True
     options: AuditOptions = AuditOptions()
 
     @property
@@ -59,7 +60,14 @@ class RunRecord(BaseModel):
         numbers = ["--draws", options.n_draws, "--perturbed", options.n_perturbed, "--explained", options.n_explained]
         fixed = [*numbers, "--seed", options.seed, "--purpose", options.purpose, "--engine", self.engine]
         where = ["--dataset", str(self.dataset), "--out", str(out)]
-        return [*task, *where, *given, *map(str, fixed), *(["--resume"] if resume else [])]
+        return [
+            *task,
+            *where,
+            *given,
+            *map(str, fixed),
+            *(["--resume"] if resume else []),
+            *([] if self.pdf else ["--no-pdf"]),
+        ]
 
 
 def absolute(dataset: Path) -> Path:

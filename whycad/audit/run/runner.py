@@ -106,7 +106,7 @@ def run_audit(request: AuditRequest) -> Audit:
 
 
 def _record(request: AuditRequest) -> RunRecord:
-    names = ("task", "split", "checks", "engine", "device", "options")
+    names = ("task", "split", "checks", "engine", "device", "pdf", "options")
     cache = request.cache and request.cache.resolve()
     return RunRecord(dataset=absolute(request.dataset), cache=cache, **{name: getattr(request, name) for name in names})
 

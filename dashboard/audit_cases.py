@@ -12,6 +12,7 @@ from PIL import Image
 from dashboard.state import OpenCase, new_id
 from whycad.audit.data.dataset import AuditDataset
 from whycad.audit.data.samples import is_samples
+from whycad.audit.findings import Audit
 from whycad.audit.run.runs import AuditRun
 from whycad.errors import DatasetError, WhyCadError
 from whycad.phantom import PhantomCase
@@ -28,6 +29,7 @@ class CaseBook:
     Attributes
     ----------
     run : AuditRun
+    audit : Audit
     dataset : AuditDataset or None
         None for simulated samples, which are in ``samples``.
     rows : dict of str to int
@@ -36,12 +38,18 @@ class CaseBook:
     """
 
     run: AuditRun
+    audit: Audit
     dataset: AuditDataset | None
     rows: dict[str, int]
     samples: dict[str, PhantomCase]
 
     def __contains__(self, case: str) -> bool:
         return case in self.rows or case in self.samples
+
+    @property
+    def changed(self) -> bool:
+        """Whether the data set has another number of rows than the audit saw."""
+        return self.dataset is not None and len(self.dataset.cases) != self.audit.data.n_rows
 
     def label(self, case: str) -> str:
         """Return a case's label; empty where unknown."""
@@ -95,13 +103,13 @@ class CaseBook:
             study,
             "audit",
             description,
-            self.label(case) if self.run.read().model is not None else "",
+            self.label(case) if self.audit.model is not None else "",
             task=record.task,
             region=region,
         )
 
 
-def open_book(run: AuditRun, samples: tuple[PhantomCase, ...] = ()) -> CaseBook:
+def open_book(run: AuditRun, audit: Audit, samples: tuple[PhantomCase, ...] = ()) -> CaseBook:
     """Open an audit's data set again.
 
     Raises
@@ -112,12 +120,12 @@ def open_book(run: AuditRun, samples: tuple[PhantomCase, ...] = ()) -> CaseBook:
     if run.record is None:
         raise DatasetError("nothing says where this audit's images are", remedy="its file run.json is missing")
     if is_samples(run.record.dataset):
-        return CaseBook(run, None, {}, {case.name: case for case in samples})
+        return CaseBook(run, audit, None, {}, {case.name: case for case in samples})
     try:
         dataset = run.record.ref.open()
     except OSError as error:
         raise DatasetError("the audited data set cannot be read any more") from error
-    return CaseBook(run, dataset, {str(name): row for row, name in enumerate(dataset.cases.ids)}, {})
+    return CaseBook(run, audit, dataset, {str(name): row for row, name in enumerate(dataset.cases.ids)}, {})
 
 
 def _jpeg(picture: NDArray[np.uint8], side: int) -> bytes:

@@ -20,6 +20,7 @@ from whycad.audit.data.samples import is_samples
 from whycad.audit.findings import Audit, CheckResult
 from whycad.audit.run.runner import read_audit, read_result
 from whycad.audit.run.runs import AuditRun
+from whycad.audit.words import audit_title
 from whycad.errors import JobError, ManifestError, PluginError
 from whycad.jobs import JobQueue, JobSettings
 from whycad.map_grades import method_sentences
@@ -233,6 +234,22 @@ def audit_of(run: AuditRun) -> Audit:
 @st.cache_resource(show_spinner=False, max_entries=8)
 def _audit(folder: Path, changed: float) -> Audit:
     return read_audit(folder)
+
+
+def title_of(run: AuditRun) -> str:
+    """Return what an audit is of, in words.
+
+    Raises
+    ------
+    DatasetError
+        When it is not finished, or of another version.
+    """
+    return _title(run.folder, run.changed)
+
+
+@st.cache_data(show_spinner=False, max_entries=500)
+def _title(folder: Path, changed: float) -> str:
+    return audit_title(read_audit(folder))
 
 
 def check_of(run: AuditRun, check: str) -> CheckResult:

@@ -43,4 +43,5 @@ def take_point(place: AuditPlace, chart: Chart, key: str) -> None:
     point = state.chosen_point(key)
     mark = None if point is None else mark_of(chart, point)
     if mark is not None and mark.cases:
-        place.select(Selection(mark_name(chart, mark), mark.cases, max(len(mark.cases), mark.n or 0), key))
+        cases = tuple(dict.fromkeys(mark.cases))
+        place.select(Selection(mark_name(chart, mark), cases, max(len(cases), mark.n or 0), key))

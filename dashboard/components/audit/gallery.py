@@ -34,6 +34,8 @@ def gallery(place: AuditPlace, run: AuditRun) -> None:
         book = _book(run)
         if book is None:
             return
+        if book.changed:
+            st.caption("The data set has changed since the audit: pictures may be of other cases than those it saw.")
         page = _page(place, n)
         grid = st.grid(4, min_column_width=76, gap="xsmall")
         for case in chosen.cases[PER_PAGE * (page - 1) : PER_PAGE * page]:
@@ -48,7 +50,7 @@ def _book(run: AuditRun) -> CaseBook | None:
         st.fragment(_await, run_every=POLL_S)(run)
         return None
     try:
-        return open_book(run, samples)
+        return open_book(run, cache.audit_of(run), samples)
     except WhyCadError as error:
         st.info(
             f"The pictures cannot be shown. {error_text(error)}  \nThe findings are unchanged.",

@@ -7,7 +7,6 @@ import streamlit as st
 from dashboard import cache
 from dashboard.audit_place import AuditPlace
 from whycad.audit.run.runs import AuditRun
-from whycad.audit.words import audit_title
 from whycad.errors import DatasetError
 from whycad.wording import printable
 
@@ -49,7 +48,7 @@ def what_words(run: AuditRun) -> str:
     """Say what a run is of."""
     if run.finished:
         try:
-            return audit_title(cache.audit_of(run))
+            return cache.title_of(run)
         except DatasetError:
             return f"{printable(run.name, 60)}, cannot be read"
     if run.record is None:

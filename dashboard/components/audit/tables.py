@@ -54,4 +54,5 @@ def take_row(place: AuditPlace, table: Table, key: str) -> None:
     if row is None or row >= len(table.cases) or not table.cases[row]:
         return
     named = next((cell for cell in table.rows[row] if isinstance(cell, str)), f"row {row + 1}")
-    place.select(Selection(cell_words(named, limit=60), table.cases[row], len(table.cases[row]), key))
+    cases = tuple(dict.fromkeys(table.cases[row]))
+    place.select(Selection(cell_words(named, limit=60), cases, len(cases), key))

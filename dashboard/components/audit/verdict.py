@@ -52,7 +52,7 @@ def selection_of(finding: Finding) -> Selection:
     """Return the cases behind a finding."""
     title = finding.column or finding.label or area_of(finding.check)
     source = f"{finding.check} {finding.column} {finding.label} {finding.message}"
-    return Selection(title, finding.cases, max(finding.n_cases, len(finding.cases)), source)
+    return Selection(title, tuple(dict.fromkeys(finding.cases)), max(finding.n_cases, len(finding.cases)), source)
 
 
 def _counts(audit: Audit) -> None:

@@ -24,6 +24,7 @@ def main() -> None:
     page = st.navigation(
         [
             st.Page(VIEWS / "case.py", title="Case", icon=":material/image_search:", default=True),
+            st.Page(VIEWS / "audit.py", title="Audit", icon=":material/fact_check:"),
             st.Page(VIEWS / "tasks.py", title="Tasks & model cards", icon=":material/view_list:"),
             st.Page(VIEWS / "about.py", title="About & limits", icon=":material/info:"),
         ],

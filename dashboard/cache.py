@@ -15,6 +15,12 @@ import streamlit as st
 
 from dashboard.facts import TaskFacts
 from dashboard.settings import Settings
+from whycad.audit.case_lines import AuditSummary, latest_summary
+from whycad.audit.data.samples import is_samples
+from whycad.audit.findings import Audit, CheckResult
+from whycad.audit.run.runner import read_audit, read_result
+from whycad.audit.run.runs import AuditRun
+from whycad.audit.words import audit_title
 from whycad.errors import JobError, ManifestError, PluginError
 from whycad.jobs import JobQueue, JobSettings
 from whycad.map_grades import method_sentences
@@ -49,6 +55,7 @@ def job_queue() -> JobQueue:
 
 
 NO_CASES = "there are none"
+SUMMARY_S = 60.0
 
 
 @dataclass
@@ -186,7 +193,22 @@ def calibration(folder: Path) -> Calibration | None:
 def facts(entry: PluginEntry) -> TaskFacts:
     """Return a ready task with everything that is stored with it."""
     assert entry.manifest is not None, "only tasks with a manifest are ready"
-    return TaskFacts(entry.manifest, performance(entry.folder), calibration(entry.folder), sentences(entry.folder))
+    return TaskFacts(
+        entry.manifest,
+        performance(entry.folder),
+        calibration(entry.folder),
+        sentences(entry.folder),
+        audit_summary(entry.folder),
+    )
+
+
+@st.cache_resource(show_spinner=False, ttl=SUMMARY_S)
+def audit_summary(folder: Path) -> AuditSummary | None:
+    """Return what the latest audit of a plugin says of shortcuts; None where there is none or it is broken."""
+    try:
+        return latest_summary(load_plugin(folder), settings().audits)
+    except (ManifestError, OSError):
+        return None
 
 
 @st.cache_resource(show_spinner=False)
@@ -196,6 +218,63 @@ def sentences(folder: Path) -> dict[str, str]:
         return method_sentences(load_plugin(folder), METHOD_NAMES)
     except ManifestError:
         return {}
+
+
+def audit_of(run: AuditRun) -> Audit:
+    """Return what an audit found.
+
+    Raises
+    ------
+    DatasetError
+        When it is not finished, or of another version.
+    """
+    return _audit(run.folder, run.changed)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _audit(folder: Path, changed: float) -> Audit:
+    return read_audit(folder)
+
+
+def title_of(run: AuditRun) -> str:
+    """Return what an audit is of, in words.
+
+    Raises
+    ------
+    DatasetError
+        When it is not finished, or of another version.
+    """
+    return _title(run.folder, run.changed)
+
+
+@st.cache_data(show_spinner=False, max_entries=500)
+def _title(folder: Path, changed: float) -> str:
+    return audit_title(read_audit(folder))
+
+
+def check_of(run: AuditRun, check: str) -> CheckResult:
+    """Return what one check of an audit found.
+
+    Raises
+    ------
+    DatasetError
+        When it did not run.
+    """
+    return _check(run.folder, check, run.changed)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _check(folder: Path, check: str, changed: float) -> CheckResult:
+    return read_result(folder, check)
+
+
+def samples_of(run: AuditRun) -> tuple[PhantomCase, ...]:
+    """Return the simulated samples that an audit was of, as far as they are made; empty for other data."""
+    if run.record is None or not is_samples(run.record.dataset):
+        return ()
+    shelf = sample_shelf(run.record.task)
+    shelf.poll(job_queue())
+    return shelf.cases
 
 
 @st.cache_resource(show_spinner=False)

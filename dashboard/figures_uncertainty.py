@@ -50,8 +50,8 @@ def members_chart(prediction: Prediction, manifest: Manifest, *, dark: bool = Fa
         hovertemplate="%{y}, all together: %{x:.1%}<extra></extra>",
     )
     calm(figure, max(120, 30 * len(codes) + 50), ink(dark=dark))
-    figure.update_xaxes(range=[-0.04, 1.04], tickvals=QUARTERS, ticktext=QUARTER_WORDS, **_axis(dark=dark))
-    figure.update_yaxes(categoryarray=titles, range=[-0.6, len(codes) - 0.4], **_axis(dark=dark))
+    figure.update_xaxes(range=[-0.04, 1.04], tickvals=QUARTERS, ticktext=QUARTER_WORDS, **axis(dark=dark))
+    figure.update_yaxes(categoryarray=titles, range=[-0.6, len(codes) - 0.4], **axis(dark=dark))
     return figure
 
 
@@ -146,7 +146,7 @@ def gate_chart(gate: OodGate | OodReference, found: OutOfDistribution, *, dark: 
         figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=tallest * (y - 0.06), line={"color": colour, "width": 2})
         figure.add_annotation(x=x, y=tallest * y, text=words, showarrow=False, font={"color": colour, "size": 13})
     calm(figure, HEIGHT, ink(dark=dark))
-    figure.update_xaxes(title="strangeness", **{**_axis(dark=dark), "showgrid": False})
+    figure.update_xaxes(title="strangeness", **{**axis(dark=dark), "showgrid": False})
     figure.update_yaxes(visible=False, fixedrange=True, range=[0, tallest * 1.45])
     return figure
 
@@ -194,11 +194,11 @@ def concept_alt(concepts: Sequence[Concept]) -> str:
 def _unit_square(figure: go.Figure, x: str, y: str, *, dark: bool) -> go.Figure:
     calm(figure, HEIGHT, ink(dark=dark))
     for update, title in ((figure.update_xaxes, x), (figure.update_yaxes, y)):
-        update(range=[0, 1.04], title=title, tickvals=QUARTERS, ticktext=QUARTER_WORDS, **_axis(dark=dark))
+        update(range=[0, 1.04], title=title, tickvals=QUARTERS, ticktext=QUARTER_WORDS, **axis(dark=dark))
     return figure
 
 
-def _axis(*, dark: bool) -> dict[str, Any]:
+def axis(*, dark: bool) -> dict[str, Any]:
     """Return what every axis has: quiet lines, legible words, nothing to drag."""
     return {
         "fixedrange": True,

@@ -6,12 +6,14 @@ Patients' images and results live here and nowhere else: they end with the sessi
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import streamlit as st
 
+from dashboard.audit_place import AuditPlace
 from dashboard.components.viewer import ViewerImage, ViewerOutline, ViewerOverlay
 from whycad.report import image_alt
 from whycad.types import AnalysisRequest, AnalysisResult, Progress, Region, Study
@@ -19,7 +21,7 @@ from whycad.whatif.request import WhatIfRequest
 from whycad.whatif.result import WhatIf
 
 KEY = "whycad_session"
-Source = Literal["upload", "sample", "pack"]
+Source = Literal["upload", "sample", "pack", "audit"]
 COVERAGES = (0.8, 0.9, 0.95)
 COVERAGE_KEY = "coverage"
 READER_KEY = "reader"
@@ -192,6 +194,10 @@ class Session:
         The reader's prevalence per label, by task; absent for that of the calibration data.
     researcher : bool
         Whether every method and parameter is shown.
+    audit : AuditPlace
+        Where the reader is in the audits.
+    opened_from_audit : set of str
+        Ids of the cases that were opened from there.
     """
 
     cases: dict[str, OpenCase] = field(default_factory=dict)
@@ -202,6 +208,8 @@ class Session:
     coverage: float = DEFAULT_COVERAGE
     priors: dict[str, tuple[float, ...]] = field(default_factory=dict)
     researcher: bool = False
+    audit: AuditPlace = field(default_factory=AuditPlace)
+    opened_from_audit: set[str] = field(default_factory=set)
 
     @property
     def case(self) -> OpenCase | None:
@@ -257,3 +265,36 @@ def number_in(key: str) -> float:
 def forget_widget(key: str) -> None:
     """Let a widget start afresh, if it has been drawn."""
     st.session_state.pop(key, None)
+
+
+def follow_link(place: AuditPlace, runs: set[str]) -> None:
+    """Go where the address says, in a session that has been nowhere yet: after a reload, or by a link."""
+    run = st.query_params.get("run", "")
+    if not place.run and run in runs:
+        place.show(run)
+        place.go(st.query_params.get("check", ""))
+
+
+def leave_link(place: AuditPlace) -> None:
+    """Let the address say where the reader is."""
+    wanted = {name: value for name, value in (("run", place.run), ("check", place.check)) if value}
+    if st.query_params.to_dict() != wanted:
+        st.query_params.from_dict(wanted)
+
+
+def chosen_point(key: str) -> Mapping[str, Any] | None:
+    """Return the point that was clicked in a chart, or None."""
+    points = _selected(key).get("points") or []
+    return points[0] if points and isinstance(points[0], Mapping) else None
+
+
+def chosen_row(key: str) -> int | None:
+    """Return the row that was clicked in a table, or None."""
+    rows = _selected(key).get("rows") or []
+    return int(rows[0]) if rows else None
+
+
+def _selected(key: str) -> Mapping[str, Any]:
+    found = st.session_state.get(key)
+    selection = found.get("selection") if isinstance(found, Mapping) else None
+    return selection if isinstance(selection, Mapping) else {}

@@ -263,8 +263,9 @@ class OperatingPoint(_Section):
 
 
 class Audit(_Section):
-    """What the audit should look at."""
+    """What the audit should look at; ``summary`` names the packaged summary of the last one."""
 
+    summary: str = Field(default="", pattern=r"^([\w][\w.-]*\.json)?$")
     metadata_fields: tuple[str, ...] = ()
     artefacts: tuple[str, ...] = ()
     group_field: str = ""

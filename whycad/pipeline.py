@@ -10,7 +10,7 @@ from whycad import __version__
 from whycad.argument import with_findings
 from whycad.batch import predict_batch
 from whycad.case_maps import MapMaker, with_maps
-from whycad.errors import ManifestError, PredictionError
+from whycad.errors import ManifestError, PluginError, PredictionError
 from whycad.hooks import Hooks
 from whycad.reading import Reading, evidence_of, on_source_grid, read_whole
 from whycad.scoring import calibration_of, input_problems
@@ -62,6 +62,7 @@ def analyse(
         request = replace(request, explain=())
     result = _with_evidence(_result(study, request, reading, ensemble), reading, ensemble, hooks)
     result = _with_similar(result, reading, ensemble, hooks)
+    result = _with_artefacts(result, study, plugin)
     hooks.partial(result)
     result = with_maps(result, MapMaker(reading, ensemble, request, hooks))
     hooks.progress(Progress("done", 1.0, "Done"))
@@ -99,6 +100,17 @@ def _with_similar(result: AnalysisResult, reading: Reading, ensemble: Ensemble, 
         return replace(result, warnings=(*result.warnings, f"Similar cases are not shown: {error}."))
     same = (SAME_IMAGE_REMARK,) if any(is_same_image(case) for case in similar) else ()
     return replace(result, similar=similar, warnings=(*result.warnings, *same))
+
+
+def _with_artefacts(result: AnalysisResult, study: Study, plugin: Plugin) -> AnalysisResult:
+    """Add what in the image is not of the patient; a detector that fails is a remark, not a failure."""
+    from whycad.whatif.artefacts import find_artefacts
+
+    try:
+        found = find_artefacts(study, plugin)
+    except PluginError as error:
+        return replace(result, warnings=(*result.warnings, f"Artefacts were not looked for: {error}."))
+    return replace(result, artefacts=tuple(dict.fromkeys(item.name for item in found)))
 
 
 def _evidence_notes(plugin: Plugin) -> tuple[str, ...]:

@@ -78,6 +78,11 @@ class Plugin:
         declared = self.manifest.calibration
         return None if declared is None else self.folder / declared.file
 
+    def audit_path(self) -> Path | None:
+        """Return the packaged summary of the task's audit, or None where none is declared; it may not exist."""
+        declared = self.manifest.audit.summary
+        return self.folder / declared if declared else None
+
     def evidence_model_path(self) -> Path | None:
         """Return the evidence model's weight file, or None where there is none; it may not exist."""
         declared = self.manifest.evidence_model

@@ -276,6 +276,8 @@ class AnalysisResult:
         The line of argument, strongest first.
     similar : tuple of SimilarCase
         From the task's reference set, nearest first within each role.
+    artefacts : tuple of str
+        Kinds of artefact found in the image, the surest first; empty in a volume, where nothing is looked for.
     """
 
     study_sha256: str
@@ -293,6 +295,7 @@ class AnalysisResult:
     profile: SliceProfile | None = None
     findings: tuple[Finding, ...] = ()
     similar: tuple[SimilarCase, ...] = ()
+    artefacts: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str, str, str, AnalysisRequest]:

@@ -298,6 +298,11 @@ def printable(text: object, limit: int = 200) -> str:
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
+def group_words(field: str, value: str) -> str:
+    """Return a subgroup of patients in words: ``female patients``, ``lesions on the back``."""
+    return {"sex": f"{value} patients", "site": f"lesions on the {value}"}.get(field, f"patients of {value} years")
+
+
 def metadata_words(name: str, value: MetadataValue) -> tuple[str, str]:
     """Return a metadata field and its value for the reader."""
     title = {"age_years": "Age", "sex": "Sex", "site": "Body site"}.get(name, name.replace("_", " ").capitalize())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.components.rows import rows
+from dashboard.components.shortcuts import shortcut_lines, shortcut_words
 from dashboard.facts import TaskFacts
 from dashboard.state import OpenCase
 from dashboard.text import plain
@@ -26,21 +27,18 @@ def checks_tab(result: AnalysisResult, case: OpenCase, facts: TaskFacts) -> None
     ]
     groups = performance.subgroups_of(result.metadata)
     pairs += [
-        (f"... among {_group(g.field, g.value)}", wording.share_with_interval(g.per_class.get(label.code)))
+        (f"... among {wording.group_words(g.field, g.value)}", wording.share_with_interval(g.per_class.get(label.code)))
         for g in groups
     ]
     if not groups:
         known = ", ".join(sorted(set(result.metadata) & {"age_years", "sex", "site"}))
         pairs.append(("... in this patient's subgroup", wording.NOT_ESTABLISHED if known else "patient facts unknown"))
-    pairs.append(("Shortcuts audited in this image", "not audited yet"))
+    pairs.append(("Shortcuts audited in this image", shortcut_words(result, facts)))
     rows(pairs, key="checks")
+    shortcut_lines(result, case, facts)
     if performance.dataset:
         st.caption(f"Measured on {plain(performance.dataset)}, {performance.n:,} images; 95 % intervals.")
     facts_known = [wording.metadata_words(name, value) for name, value in sorted(result.metadata.items())]
     if facts_known:
         st.markdown("**Known of this image**")
         rows(facts_known, key="facts")
-
-
-def _group(field: str, value: str) -> str:
-    return {"sex": f"{value} patients", "site": f"lesions on the {value}"}.get(field, f"patients of {value} years")

@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard import figures
 from dashboard.components.rows import rows
+from dashboard.components.shortcuts import shortcut_words
 from dashboard.facts import TaskFacts
 from dashboard.setting import Shown, set_words, stage_rows
 from dashboard.state import OpenCase
@@ -79,8 +80,21 @@ def _numbers(shown: Shown, facts: TaskFacts) -> list[tuple[str, str]]:
         ("Like the training images", wording.likeness_text(prediction)),
         *_slices(shown),
         (f"{name}, training images", wording.training_count(prediction.predicted, performance)),
+        *_found_in_subgroup(shown, facts),
+        ("Shortcuts in this image", shortcut_words(shown.result, facts)),
         *(operating_row(shown.result.prediction, point, facts) for point in _points(prediction, manifest)),
     ]
+
+
+def _found_in_subgroup(shown: Shown, facts: TaskFacts) -> list[tuple[str, str]]:
+    """Return how often the leading label is found in the patient's subgroup where it is found least."""
+    code = shown.prediction.predicted
+    groups = facts.performance.subgroups_of(shown.result.metadata)
+    known = [(group, figures) for group in groups if (figures := group.per_class.get(code)) and figures.established]
+    if not known:
+        return []
+    group, figures = min(known, key=lambda item: item[1].sensitivity or 0.0)
+    return [(f"Found among {wording.group_words(group.field, group.value)}", wording.share_with_interval(figures))]
 
 
 def _stages(shown: Shown, facts: TaskFacts) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import cache, state, work
+from dashboard.components.back import back_to_audit
 from dashboard.components.case_tabs import case_tabs
 from dashboard.components.case_viewer import case_viewer, windows
 from dashboard.components.decision_card import decision_card
@@ -44,6 +45,7 @@ def page() -> None:
 def _case(case: OpenCase, facts: TaskFacts) -> None:
     manifest = facts.manifest
     work.begin(case, manifest)
+    back_to_audit(case)
     left, right = st.columns([1.8, 1], gap="small")
     with left:
         target = case_viewer(case, facts)

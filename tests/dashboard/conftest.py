@@ -24,7 +24,7 @@ OTHERS = {manifest.id: manifest for manifest in (NODULE, SCANS, STAGES)}
 def install(monkeypatch: pytest.MonkeyPatch, fake: FakeQueue, entries: tuple[PluginEntry, ...]) -> None:
     monkeypatch.setattr(cache, "registry", lambda: Registry(entries))
     monkeypatch.setattr(cache, "job_queue", lambda: fake)
-    monkeypatch.setattr(cache, "settings", lambda: Settings(max_cases=3))
+    monkeypatch.setattr(cache, "settings", lambda: Settings(max_cases=3, audits=Path("no-audits")))
     monkeypatch.setattr(cache, "settle", lambda: None)
 
 

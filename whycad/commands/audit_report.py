@@ -24,6 +24,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--summary", type=Path, metavar="OUT.md", help="write only a summary in Markdown, without images and case ids"
     )
+    parser.add_argument(
+        "--for-task",
+        type=Path,
+        metavar="OUT.json",
+        help="write only what the Case view says of shortcuts, for the file that [audit] summary names in plugin.toml",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,7 +38,26 @@ def run(args: argparse.Namespace) -> int:
         return _write_schema(args.schema)
     if args.summary is not None:
         return _write_summary(args.folder, args.summary)
+    if args.for_task is not None:
+        return _write_for_task(args.folder, args.for_task)
     return _write_report(args)
+
+
+def _write_for_task(folder: Path, out: Path) -> int:
+    from whycad.audit.case_lines import summary_of
+    from whycad.audit.run.runner import read_audit
+    from whycad.errors import DatasetError
+    from whycad.files import write_whole
+
+    summary = summary_of(read_audit(folder))
+    if summary is None:
+        raise DatasetError(
+            f"the audit in {folder.name!r} says nothing of shortcuts of a task",
+            remedy="audit a task on real data, with the checks of shortcuts",
+        )
+    write_whole(out, summary.model_dump_json(indent=1) + "\n")
+    say(f"wrote {out.name}: {len(summary.findings)} findings")
+    return 0
 
 
 def _write_schema(out: Path) -> int:

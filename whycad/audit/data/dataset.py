@@ -15,7 +15,7 @@ from whycad.audit.data.cases import AuditCases
 from whycad.errors import DatasetError, WhyCadError
 from whycad.types import Region, Study
 
-DatasetKind = Literal["pack", "table", "folder", "dicom-tree"]
+DatasetKind = Literal["pack", "table", "folder", "dicom-tree", "samples"]
 
 
 class AuditDataset(Protocol):

@@ -17,8 +17,12 @@ def open_dataset(ref: DatasetRef) -> AuditDataset:
     DatasetError
         When there is nothing there, or it is no data set.
     """
+    from whycad.audit.data.samples import is_samples, open_samples
+
     path = ref.path
     plugin = _plugin(ref)
+    if is_samples(path):
+        return open_samples(plugin)
     manifest = None if plugin is None else plugin.manifest
     if not path.exists():
         raise DatasetError(f"there is no file or folder {path.name!r}", remedy="check the path after --dataset")

@@ -28,7 +28,8 @@ from whycad.audit.findings import (
 )
 from whycad.audit.report.writing import PDF_FILE, ReportOptions, write_report
 from whycad.audit.run.engine import EngineName, EngineOptions
-from whycad.audit.run.status import STOP_FILE, StatusFile
+from whycad.audit.run.record import RunRecord, absolute, write_record
+from whycad.audit.run.status import StatusFile, forget_old_stop
 from whycad.errors import DatasetError, WhyCadError
 from whycad.files import write_whole
 from whycad.plugin import Plugin
@@ -88,8 +89,9 @@ def run_audit(request: AuditRequest) -> Audit:
     """
     started = time.monotonic()
     request.out.mkdir(parents=True, exist_ok=True)
-    (request.out / STOP_FILE).unlink(missing_ok=True)
+    forget_old_stop(request.out)
     status = StatusFile(request.out)
+    write_record(_record(request), request.out)
     try:
         context = open_context(request, status)
         results, states = run_checks(context, request, status)
@@ -104,6 +106,12 @@ def run_audit(request: AuditRequest) -> Audit:
     if missing:
         request.told(f"no {PDF_FILE}: {missing}")
     return audit
+
+
+def _record(request: AuditRequest) -> RunRecord:
+    names = ("task", "split", "checks", "engine", "device", "pdf", "options")
+    cache = request.cache and request.cache.resolve()
+    return RunRecord(dataset=absolute(request.dataset), cache=cache, **{name: getattr(request, name) for name in names})
 
 
 def open_context(request: AuditRequest, status: StatusFile) -> AuditContext:

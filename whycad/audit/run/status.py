@@ -91,3 +91,18 @@ def read_status(folder: Path) -> Status | None:
         return Status.model_validate_json((folder / STATUS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValidationError):
         return None
+
+
+def forget_old_stop(folder: Path) -> None:
+    """Take away a wish to stop that is older than this process: it was meant for the run before.
+
+    A younger one is meant for this run, which loaded libraries until now.
+    """
+    import psutil
+
+    try:
+        old = (folder / STOP_FILE).stat().st_mtime < psutil.Process().create_time()
+    except OSError:
+        return
+    if old:
+        (folder / STOP_FILE).unlink(missing_ok=True)

@@ -28,7 +28,7 @@ from whycad.audit.findings import (
 )
 from whycad.audit.run.engine import EngineName, EngineOptions
 from whycad.audit.run.status import STOP_FILE, StatusFile
-from whycad.errors import DatasetError, WhyCadError
+from whycad.errors import DatasetError, ExplanationError, PredictionError, WhyCadError
 from whycad.files import write_whole
 from whycad.plugin import Plugin
 
@@ -160,7 +160,10 @@ def run_checks(
             states.append(CheckStatus(check=name, status="done"))
         except CheckSkippedError as error:
             states.append(CheckStatus(check=name, status="skipped", why=str(error)))
-        except DatasetError as error:
+        except (DatasetError, PredictionError, ExplanationError) as error:
+            # Without predictions no other check has anything to look at either.
+            if isinstance(error, PredictionError) and context.plugin and "predictions" not in vars(context):
+                raise
             states.append(CheckStatus(check=name, status="failed", why=str(error)))
         request.told(f"{name}: {states[-1].status}{': ' + states[-1].why if states[-1].why else ''}")
         status.checks_done += 1

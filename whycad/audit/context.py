@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from whycad.audit.bootstrap import GroupBootstrap
 from whycad.audit.data.cases import UNKNOWN, AuditCases
-from whycad.audit.data.facts import FactsJob, ImageFacts, facts_from
+from whycad.audit.data.facts import COLUMNS, FactsJob, ImageFacts, facts_from
 from whycad.audit.run.engine import BatchJob, Chunks, EngineOptions, map_batches
 from whycad.audit.run.predicting import PredictJob
 
@@ -162,7 +162,12 @@ class AuditContext:
     @cached_property
     def facts(self) -> ImageFacts:
         """Facts of all rows' pictures."""
-        return facts_from(self.computed(FactsJob(self.ref), range(len(self.cases))).read())
+        return facts_from(self.fact_chunks.read(COLUMNS))
+
+    @cached_property
+    def fact_chunks(self) -> Chunks:
+        """What ``FactsJob`` gave for all rows."""
+        return self.computed(FactsJob(self.ref), range(len(self.cases)))
 
     @cached_property
     def predictions(self) -> Chunks:

@@ -20,6 +20,9 @@ HASH_HEX = 32
 OLDEST_STATED = 90.0
 NOBODY = frozenset(("", "0", "ANON", "ANONYMOUS", "ANONYMIZED", "NONE", "UNKNOWN", "NA", "N/A"))
 CODECS = frozenset(("none", "rle", "jpeg", "jpeg-lossless", "jpeg-ls", "jpeg2000"))
+PHOTOMETRICS = frozenset(
+    ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+)
 
 _CLOSED: Mapping[str, frozenset[str]] = {
     "sex": frozenset(SEXES.values()),
@@ -28,18 +31,21 @@ _CLOSED: Mapping[str, frozenset[str]] = {
     "manufacturer": frozenset(MANUFACTURERS) | {"other"},
     "codec": CODECS,
     "format": frozenset(("dicom", "png", "jpeg")),
+    "photometric": PHOTOMETRICS,
 }
 _RANGES: Mapping[str, tuple[float, float]] = {
     "age_years": (0.0, OLDEST_STATED),
     "frames": (1, 1 << 20),
     "slices": (2, 1 << 20),
     "bits_stored": (1, 64),
+    "rows": (1, 65535),
+    "columns": (1, 65535),
     "slice_thickness_mm": (0.0, 1000.0),
     "kvp": (0.0, 1000.0),
     "magnetic_field_t": (0.0, 50.0),
 }
 _FLAGS = frozenset(("lossy", "derived", "spacing_is_relative"))
-_HASHES = frozenset(("device_key",))
+_HASHES = frozenset(("device_key", "kernel_key"))
 _HASH = re.compile(rf"[0-9a-f]{{{HASH_HEX}}}\Z")
 _AGE = re.compile(r"(\d{1,3})([DWMY])\Z")
 _UNITS_PER_YEAR = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}

@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
 from whycad.errors import CorruptImageError, ImageTooLargeError
-from whycad.imaging.deidentify import modality_of, view_of
-from whycad.imaging.dicom_facts import laterality_of, read_facts, subject_of
+from whycad.imaging.deidentify import check_metadata, modality_of, view_of
+from whycad.imaging.dicom_facts import acquisition_facts, laterality_of, read_facts, subject_of
 from whycad.imaging.dicom_frames import Placement, Source, read_groups, read_placement
 from whycad.imaging.dicom_header import (
     CONVERSION_ERRORS,
@@ -59,6 +59,33 @@ def read_dicom(data: bytes, key: bytes, limits: Limits) -> Study:
     UnsupportedFormatError, CorruptImageError, ImageTooLargeError
     """
     return _build(open_dicom(data, limits), key)
+
+
+def read_header(data: bytes, key: bytes, limits: Limits) -> Study:
+    """Read what the header of a DICOM file says, without its pixels.
+
+    Returns
+    -------
+    Study
+        With a single pixel of 0, and a few more facts than an image brings along: ``photometric``,
+        ``rows``, ``columns``, and ``kernel_key``, a keyed hash of the reconstruction kernel's name.
+
+    Raises
+    ------
+    UnsupportedFormatError, CorruptImageError, ImageTooLargeError
+    """
+    source = open_dicom(data, limits)
+    facts = read_facts(source, read_placement(source), key)
+    return Study(
+        pixels=np.zeros((1, 1), np.float32),
+        modality=source.modality,
+        sha256="",
+        unit="stored",
+        laterality=laterality_of(source),
+        view=view_of(code(source.ds, "ViewPosition")),
+        metadata=check_metadata(facts | acquisition_facts(source, key)),
+        subject_key=subject_of(source.ds, key),
+    )
 
 
 def open_dicom(data: bytes, limits: Limits) -> Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydicom.dataset import Dataset
 
-from whycad.imaging.deidentify import age_years, check_metadata, keyed_hash, manufacturer, subject_key
+from whycad.imaging.deidentify import PHOTOMETRICS, age_years, check_metadata, keyed_hash, manufacturer, subject_key
 from whycad.imaging.dicom_frames import Placement, Source
 from whycad.imaging.dicom_header import code, items, numbers, raw
 from whycad.imaging.remarks import Remark
@@ -84,6 +84,17 @@ def _physics(source: Source) -> dict[str, MetadataValue]:
         values = numbers(holder, keyword)
         if len(values) == 1 and 0.0 < values[0] <= top:
             facts[name] = values[0]
+    return facts
+
+
+def acquisition_facts(source: Source, key: bytes) -> dict[str, MetadataValue]:
+    """Return what tells protocols apart; names that a site chose leave as keyed hashes."""
+    header, kernel = source.header, code(source.ds, "ConvolutionKernel")
+    facts: dict[str, MetadataValue] = {"rows": header.rows, "columns": header.columns}
+    if header.photometric in PHOTOMETRICS:
+        facts["photometric"] = header.photometric
+    if kernel:
+        facts["kernel_key"] = keyed_hash(key, "kernel", kernel)
     return facts
 
 

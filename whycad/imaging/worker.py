@@ -1,4 +1,4 @@
-"""The decoding child: ``python -m whycad.imaging.worker``, one study per process.
+"""The decoding child: ``python -m whycad.imaging.worker``, one study or a few per process.
 
 It reads one JSON request from standard input, lowers its own limits before it looks at a file, and
 leaves its results in the private folder it was given. Whatever it prints is thrown away, because
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,6 +45,8 @@ class Job(StrEnum):
     SERIES = "series"
     UNPACK = "unpack"
     SURVEY = "survey"
+    STUDIES = "studies"
+    HEADERS = "headers"
 
 
 @dataclass(frozen=True)
@@ -212,11 +215,38 @@ def _serve_survey(request: Request) -> None:
     survey_files(request.files, look, request.folder / FINDINGS)
 
 
+def _serve_each(request: Request) -> None:
+    """Read files one after the other, each into a folder of its own, so that a death tells who caused it."""
+    from whycad.imaging.dicom import read_header
+
+    read = read_header if request.job is Job.HEADERS else _read
+    for number, path in enumerate(request.files):
+        place = request.folder / str(number)
+        place.mkdir(mode=0o700)
+        try:
+            write_study(place, guarded(partial(read, _file_bytes(path, request.limits), request.key, request.limits)))
+        except ImageError as error:
+            write_error(place, error)
+
+
+def _file_bytes(path: Path, limits: Limits) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(limits.max_file_bytes + 1)
+    except (OSError, ValueError):
+        raise CorruptImageError("The file cannot be opened", remedy="check that it exists and may be read") from None
+    if len(data) > limits.max_file_bytes:
+        raise ImageTooLargeError(f"The file is larger than the limit of {limits.max_file_bytes >> 20} MB")
+    return data
+
+
 _SERVICES: dict[Job, Callable[[Request], None]] = {
     Job.STUDY: _serve_study,
     Job.SERIES: _serve_series,
     Job.UNPACK: _serve_unpacking,
     Job.SURVEY: _serve_survey,
+    Job.STUDIES: _serve_each,
+    Job.HEADERS: _serve_each,
 }
 
 

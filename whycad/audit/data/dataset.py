@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whycad.audit.data.cases import AuditCases
+from whycad.errors import DatasetError, WhyCadError
 from whycad.types import Region, Study
 
 DatasetKind = Literal["pack", "table", "folder", "dicom-tree"]
@@ -46,11 +48,25 @@ class AuditDataset(Protocol):
             When it is broken.
         """
 
+    def pictures(self, rows: Sequence[int]) -> Iterator[NDArray[np.uint8] | WhyCadError]:
+        """Read rows as pictures, one at a time; a row that fails has its error in its place."""
+
     def mask(self, row: int) -> NDArray[np.bool_] | None:
         """Return what the data set outlines in the row's image, on the picture's grid, or None."""
 
     def file_bytes(self, row: int) -> int | None:
         """Return the size of the row's image file; None where it is no file of its own."""
+
+
+def pictures_of(dataset: AuditDataset, rows: Sequence[int]) -> Iterator[NDArray[np.uint8] | WhyCadError]:
+    """Read rows one after the other by ``AuditDataset.picture``."""
+    for row in rows:
+        try:
+            yield dataset.picture(row)
+        except WhyCadError as error:
+            yield error
+        except OSError as error:
+            yield DatasetError(f"the file cannot be read ({type(error).__name__})")
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,12 @@ from whycad.errors import WhyCadError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from whycad.audit.data.dataset import AuditDataset
     from whycad.audit.run.engine import Worker
 
 THUMB = 16
+DETAIL = 96
+BINS = 8
 STATS = (
     "height_px",
     "width_px",
@@ -35,8 +38,13 @@ STATS = (
     "corner_light",
     "white_share",
     "black_share",
+    "colourfulness",
+    "white_corner",
 )
-FACTS_VERSION = 1
+WHITE, BLACK_BAR = 0.98, 0.04
+FACTS_VERSION = 2
+# What ``facts_from`` needs; ``detail`` is read by itself, by whoever compares pictures.
+COLUMNS = ("error", "content", "stats", "histogram", "thumb")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +58,8 @@ class ImageFacts:
     content : ndarray of str (n,)
         SHA-256 of the stored image.
     stats : ndarray of float64 (n, len(STATS))
+    histogram : ndarray of float64 (n, 24)
+        Shares of the pixels in eight equal bins of red, of green and of blue.
     thumb : ndarray of uint8 (n, 16, 16, 3)
         The picture shrunk; grey ones three times.
     """
@@ -57,6 +67,7 @@ class ImageFacts:
     error: NDArray[np.str_]
     content: NDArray[np.str_]
     stats: NDArray[np.float64]
+    histogram: NDArray[np.float64]
     thumb: NDArray[np.uint8]
 
     def stat(self, name: str) -> NDArray[np.float64]:
@@ -89,25 +100,25 @@ class FactsJob:
         def work(rows: Sequence[int]) -> pa.Table:
             import pyarrow as pa
 
-            found: list[dict[str, object]] = []
-            for row in rows:
-                try:
-                    content, size = dataset.content(row), dataset.file_bytes(row)
-                    found.append({"error": "", "content": content} | facts_of(dataset.picture(row), size))
-                except (WhyCadError, OSError) as error:
-                    why = str(error) if isinstance(error, WhyCadError) else "the file cannot be read"
-                    nothing: dict[str, object] = {
-                        "stats": [float("nan")] * len(STATS),
-                        "thumb": bytes(THUMB * THUMB * 3),
-                    }
-                    found.append({"error": why, "content": ""} | nothing)
-            return pa.Table.from_pylist(found)
+            pairs = zip(rows, dataset.pictures(rows), strict=True)
+            return pa.Table.from_pylist([_row_facts(dataset, row, picture) for row, picture in pairs])
 
         return work
 
 
-def _nothing() -> dict[str, object]:
-    return {"stats": [float("nan")] * len(STATS), "thumb": bytes(THUMB * THUMB * 3)}
+def _row_facts(dataset: AuditDataset, row: int, picture: NDArray[np.uint8] | WhyCadError) -> dict[str, object]:
+    if isinstance(picture, WhyCadError):
+        return _nothing(str(picture))
+    try:
+        content, size = dataset.content(row), dataset.file_bytes(row)
+    except (WhyCadError, OSError) as error:
+        return _nothing(str(error) if isinstance(error, WhyCadError) else "the file cannot be read")
+    return {"error": "", "content": content} | facts_of(picture, size)
+
+
+def _nothing(why: str) -> dict[str, object]:
+    numbers = {"stats": [float("nan")] * len(STATS), "histogram": [float("nan")] * 3 * BINS}
+    return {"error": why, "content": "", **numbers, "thumb": bytes(THUMB * THUMB * 3), "detail": bytes(DETAIL * DETAIL)}
 
 
 def facts_of(picture: NDArray[np.uint8], file_bytes: int | None) -> dict[str, object]:
@@ -137,11 +148,42 @@ def facts_of(picture: NDArray[np.uint8], file_bytes: int | None) -> dict[str, ob
         border.mean(),
         border.std(),
         corners.mean(),
-        (grey > 0.98).mean(),
+        (grey > WHITE).mean(),
         (grey < 0.02).mean(),
+        (colour.max(axis=-1).astype(np.float64) - colour.min(axis=-1)).mean() / 255,
+        white_corner(grey),
     ]
-    thumb = Image.fromarray(colour).resize((THUMB, THUMB), Image.Resampling.BOX)
-    return {"stats": [float(value) for value in stats], "thumb": np.asarray(thumb, np.uint8).tobytes()}
+    whole = Image.fromarray(colour)
+    thumb = whole.resize((THUMB, THUMB), Image.Resampling.BOX)
+    detail = whole.convert("L").resize((DETAIL, DETAIL), Image.Resampling.BOX)
+    return {
+        "stats": [float(value) for value in stats],
+        "histogram": _histogram(colour),
+        "thumb": np.asarray(thumb, np.uint8).tobytes(),
+        "detail": np.asarray(detail, np.uint8).tobytes(),
+    }
+
+
+def white_corner(grey: NDArray[np.float64]) -> float:
+    """Return the share of white in the whitest corner, an eighth of each side, black bars left out.
+
+    Scanners fill the corners of pictures that they turned with white.
+    """
+    lit = grey > BLACK_BAR
+    rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
+    if not len(rows):
+        return 0.0
+    inside = grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] > WHITE
+    height, width = (max(1, side // 8) for side in inside.shape)
+    sides = [np.s_[:height, :width], np.s_[:height, -width:], np.s_[-height:, :width], np.s_[-height:, -width:]]
+    return float(max(inside[side].mean() for side in sides))
+
+
+def _histogram(colour: NDArray[np.uint8]) -> list[float]:
+    """Return the shares of the pixels in equal bins of each channel, ``3 * BINS`` numbers."""
+    bins = colour.reshape(-1, 3) // (256 // BINS)
+    counts = [np.bincount(bins[:, channel], minlength=BINS) for channel in range(3)]
+    return [float(value) for value in np.concatenate(counts) / len(bins)]
 
 
 def facts_from(table: pa.Table) -> ImageFacts:
@@ -150,5 +192,6 @@ def facts_from(table: pa.Table) -> ImageFacts:
         error=np.array(table["error"].to_pylist(), np.str_),
         content=np.array(table["content"].to_pylist(), np.str_),
         stats=np.array(table["stats"].to_pylist(), np.float64).reshape(-1, len(STATS)),
+        histogram=np.array(table["histogram"].to_pylist(), np.float64).reshape(-1, 3 * BINS),
         thumb=np.frombuffer(b"".join(table["thumb"].to_pylist()), np.uint8).reshape(-1, THUMB, THUMB, 3),
     )

@@ -10,20 +10,29 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 
 
 def open_dataset(ref: DatasetRef) -> AuditDataset:
-    """Open a pack, a table, a folder of images or a tree of DICOM files.
+    """Open a pack, a table, a folder of images, a tree of DICOM files, or a single image.
 
     Raises
     ------
     DatasetError
         When there is nothing there, or it is no data set.
     """
-    from whycad.audit.data.packs import open_pack
+    path = ref.path
+    plugin = _plugin(ref)
+    manifest = None if plugin is None else plugin.manifest
+    if not path.exists():
+        raise DatasetError(f"there is no file or folder {path.name!r}", remedy="check the path after --dataset")
+    if path.suffix.lower() == ".npz":
+        from whycad.audit.data.packs import open_pack
 
-    if not ref.path.exists():
-        raise DatasetError(f"there is no file or folder {ref.path.name!r}", remedy="check the path after --dataset")
-    if ref.path.suffix.lower() == ".npz":
-        return open_pack(ref.path, _plugin(ref))
-    raise DatasetError(f"{ref.path.name!r} is no data set that an audit reads")
+        return open_pack(path, plugin)
+    if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
+        from whycad.audit.data.tables import open_table
+
+        return open_table(path, manifest)
+    from whycad.audit.data.folders import open_folder
+
+    return open_folder(path, manifest)
 
 
 def _plugin(ref: DatasetRef) -> Plugin | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,18 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whycad.audit.data.cases import UNKNOWN, AuditCases, MetadataColumn
-from whycad.audit.data.dataset import DatasetKind
+from whycad.audit.data.dataset import DatasetKind, pictures_of
 from whycad.datasets.labels import label_code
 from whycad.datasets.pack import GROUP_COLUMNS, ID_COLUMNS, LABEL_COLUMNS, Pack, read_pack
 from whycad.datasets.pack_study import UNKNOWN_WORDS, row_sha256
 from whycad.datasets.source import PackRows
-from whycad.errors import DatasetError
+from whycad.errors import DatasetError, WhyCadError
 from whycad.plugin import Plugin
 from whycad.types import Region, Study
 
 # What describes how a pack is made, not the patient or the picture.
 NOT_METADATA = {*GROUP_COLUMNS, *ID_COLUMNS, *LABEL_COLUMNS, "split", "jpeg_offsets", "offset", "order", "slice"}
-MASK_COLUMNS = ("mask", "lesion_mask_packed")
 FEW_VALUES = 12
 
 
@@ -63,10 +63,15 @@ class PackData:
         """Read one row as a picture."""
         return as_picture(self.pack.image(row))
 
+    def pictures(self, rows: Sequence[int]) -> Iterator[NDArray[np.uint8] | WhyCadError]:
+        """Read rows as pictures; a row that fails has its error in its place."""
+        return pictures_of(self, rows)
+
     def mask(self, row: int) -> NDArray[np.bool_] | None:
         """Return the outline that the pack has of the row's image, if any."""
-        column = self.pack.column("mask")
-        return None if column is None or column.ndim != 3 else np.asarray(column[row] > 0)
+        from whycad.audit.data.pack_masks import pack_mask
+
+        return pack_mask(self.pack, row)
 
     def file_bytes(self, row: int) -> int | None:
         """Return the size of the stored JPEG file."""
@@ -99,7 +104,7 @@ def pack_cases(pack: Pack, plugin: Plugin | None) -> AuditCases:
     """Return what a pack says of its rows."""
     n = len(pack)
     names = [pack.label_name(row) for row in range(n)]
-    labels = names if plugin is None else [label_code(name, plugin.manifest) for name in names]
+    labels = [_class(name) for name in names] if plugin is None else [label_code(n, plugin.manifest) for n in names]
     order = tuple(dict.fromkeys(pack.class_names())) or tuple(sorted(set(labels) - {UNKNOWN}))
     group = next((name for name in GROUP_COLUMNS if pack.column(name) is not None), None)
     return AuditCases(
@@ -113,6 +118,11 @@ def pack_cases(pack: Pack, plugin: Plugin | None) -> AuditCases:
         patients=_texts(pack, "patient"),
         groups_known=group is not None,
     )
+
+
+def _class(name: str) -> str:
+    """Return a class name; a negative number says that the class is not known."""
+    return UNKNOWN if name.removeprefix("-").isdigit() and name.startswith("-") else name
 
 
 def _texts(pack: Pack, name: str) -> NDArray[np.str_] | None:
@@ -157,6 +167,8 @@ def _known(text: str) -> str:
 def _columns_of_table(pack: Pack, name: str, array: NDArray[np.generic]) -> list[MetadataColumn]:
     """Return a two-dimensional column as several, where another array names its parts, or as a size."""
     names = pack.arrays.get(f"{name.rstrip('s')}_names")
+    if name.startswith("reader_") and array.dtype.kind == "f":
+        return [MetadataColumn(name, "number", median_of_readers(array.astype(np.float64)))]
     if names is not None and names.shape == (array.shape[1],):
         kinds = [_flags(array[:, i]) for i in range(len(names))]
         return [MetadataColumn(str(n), "category", v, "artefact") for n, v in zip(names, kinds, strict=True)]
@@ -164,6 +176,15 @@ def _columns_of_table(pack: Pack, name: str, array: NDArray[np.generic]) -> list
         sizes = ["x".join(str(int(part)) for part in row) for row in array]
         return [MetadataColumn(name, "category", np.array(sizes, np.str_))]
     return []
+
+
+def median_of_readers(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median over readers ``(n, r)`` to ``(n,)``, leaving out those who gave no number."""
+    known = np.where(np.isfinite(values), values, np.nan)
+    found = np.full(len(known), np.nan)
+    some = np.isfinite(known).any(axis=1)
+    found[some] = np.nanmedian(known[some], axis=1)
+    return found
 
 
 def _flags(values: NDArray[np.generic]) -> NDArray[np.str_]:

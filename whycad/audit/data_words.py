@@ -1,0 +1,56 @@
+"""How the checks of data say numbers, names and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from whycad.audit.stats import Auc, OddsRatio
+
+NAMED = 3
+
+
+def shown(name: str) -> str:
+    """Return a column's or class's name for readers."""
+    return name.replace("_", " ")
+
+
+def count(n: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, such as ``1 image`` or ``1,200 images``."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def listed(names: Sequence[str], most: int = NAMED) -> str:
+    """Return names in a row; how many more there are where there are many."""
+    kept = [shown(name) for name in names[:most]]
+    more = len(names) - len(kept)
+    if more:
+        return f"{', '.join(kept)} and {more} more"
+    return kept[0] if len(kept) == 1 else f"{', '.join(kept[:-1])} and {kept[-1]}" if kept else "none"
+
+
+def ratio_words(found: OddsRatio) -> str:
+    """Return an odds ratio with its interval and counts."""
+    a, b, c, d = found.cells
+    ratio = f"odds ratio {number(found.value)}, {number(found.low)} to {number(found.high)}"
+    return f"{ratio}; {a:,} of {a + b:,} against {c:,} of {c + d:,}"
+
+
+def times_words(found: OddsRatio) -> str:
+    """Return how much commoner or rarer something is, in odds."""
+    side = "commoner" if found.value > 1 else "rarer"
+    return f"{found.size:.0f} times {side}" if found.size >= 10 else f"{found.size:.1f} times {side}"
+
+
+def auc_words(found: Auc) -> str:
+    """Return an area with its interval."""
+    return f"AUC {found.value:.2f}, {found.low:.2f} to {found.high:.2f}"
+
+
+def number(value: float) -> str:
+    """Return a ratio with two digits that matter."""
+    return f"{value:.2f}" if value < 10 else f"{value:,.0f}"
+
+
+def sentence(text: str) -> str:
+    """Return text with a capital first letter and a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")

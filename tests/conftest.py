@@ -24,6 +24,17 @@ def data_dir() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_ledger(tmp_path_factory):
+    """Audits that tests run are recorded in a ledger of their own, never in the user's."""
+    before = os.environ.get("WHYCAD_LEDGER")
+    os.environ["WHYCAD_LEDGER"] = str(tmp_path_factory.mktemp("ledger") / "ledger.jsonl")
+    yield
+    os.environ.pop("WHYCAD_LEDGER")
+    if before is not None:
+        os.environ["WHYCAD_LEDGER"] = before
+
+
 @pytest.fixture(autouse=True)
 def own_main_module():
     """Put ``__main__`` back: AppTest leaves a page there, and processes that are spawned later would run it."""

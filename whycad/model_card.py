@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+from whycad.card_audits import BLOCK as AUDIT_BLOCK
+from whycad.card_audits import audit_block, read_audits
 from whycad.card_blocks import begin_mark, with_blocks
 from whycad.card_tables import with_tables
 from whycad.errors import ManifestError
@@ -52,6 +54,9 @@ def card_text(plugin: Plugin, existing: str) -> str:
     body = with_blocks(with_tables(body, plugin.manifest, stored_figures(plugin.folder)), _own_blocks(plugin))
     if begin_mark(MAPS_BLOCK) in body:
         body = with_blocks(body, {MAPS_BLOCK: card_block(map_grades_of(plugin), METHOD_NAMES)})
+    if begin_mark(AUDIT_BLOCK) in body:
+        audits = read_audits(plugin.folder).audits
+        body = with_blocks(body, {AUDIT_BLOCK: audit_block(audits, plugin.weights_sha256)})
     return f"---\n{card_header(plugin)}\n---\n{body}"
 
 
@@ -100,8 +105,13 @@ def card_header(plugin: Plugin) -> str:
 
 def stored_figures(folder: Path) -> list[JsonObject]:
     """Read ``performance.json`` and further sets (``performance-<name>.json``), the main one first."""
+    return list(stored_figures_of(folder).values())
+
+
+def stored_figures_of(folder: Path) -> dict[Path, JsonObject]:
+    """Read the same by the file that it lies in."""
     paths = sorted(folder.glob(FIGURES_PATTERN), key=lambda path: (path.name != "performance.json", path.name))
-    return [_read_figures(path) for path in paths]
+    return {path: _read_figures(path) for path in paths}
 
 
 def _read_figures(path: Path) -> JsonObject:

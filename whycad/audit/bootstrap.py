@@ -16,6 +16,8 @@ FloatArray = NDArray[np.float64]
 Statistic = Callable[[FloatArray], FloatArray]
 
 DRAWS_AT_ONCE = 100
+# Counts of two bytes: no more than 40 MB.
+MOST_KEPT = 20_000_000
 Z_95 = 1.959963984540054
 
 
@@ -59,15 +61,25 @@ class GroupBootstrap:
         self.n_groups = len(names)
         self.n_draws = n_draws
         self._seed = seed
+        self._kept: list[NDArray[np.uint16]] = []
 
     def weights(self) -> Iterator[FloatArray]:
         """Yield weights ``(b, n)``, ``n_draws`` rows in all."""
+        for counts in self._kept or self._drawn():
+            yield counts[:, self._group].astype(np.float64)
+
+    def _drawn(self) -> Iterator[NDArray[np.uint16]]:
+        """Draw how often each group occurs; small tables are kept for the next statistic."""
         generator = np.random.default_rng(self._seed)
         even = np.full(self.n_groups, 1 / max(self.n_groups, 1))
+        drawn = []
         for start in range(0, self.n_draws, DRAWS_AT_ONCE):
             size = min(DRAWS_AT_ONCE, self.n_draws - start)
-            counts = generator.multinomial(self.n_groups, even, size=size)
-            yield counts[:, self._group].astype(np.float64)
+            counts = generator.multinomial(self.n_groups, even, size=size).astype(np.uint16)
+            if self.n_groups * self.n_draws <= MOST_KEPT:
+                drawn.append(counts)
+            yield counts
+        self._kept = drawn
 
     def estimate(self, statistics: dict[str, Statistic]) -> dict[str, Estimate]:
         """Return every statistic with its interval."""
@@ -77,10 +89,11 @@ class GroupBootstrap:
         for weights in self.weights():
             for name, statistic in statistics.items():
                 draws[name].append(statistic(weights))
-        return {name: _estimate(values[name], np.concatenate(draws[name])) for name in statistics}
+        return {name: estimate_from(values[name], np.concatenate(draws[name])) for name in statistics}
 
 
-def _estimate(value: float, draws: FloatArray) -> Estimate:
+def estimate_from(value: float, draws: FloatArray) -> Estimate:
+    """Return a figure with the interval that its draws ``(d,)`` give."""
     defined = draws[np.isfinite(draws)]
     if not np.isfinite(value) or not len(defined):
         return Estimate(value, None, float("nan"))

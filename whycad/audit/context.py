@@ -133,6 +133,8 @@ class AuditContext:
     out: Path
     plugin: Plugin | None = None
     device: str = ""
+    split: str = ""
+    command: str = ""
     shared: dict[str, object] = field(default_factory=dict)
 
     @property

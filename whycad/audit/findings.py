@@ -128,7 +128,10 @@ class Picture(_Part):
 
 
 class CheckResult(_Part):
-    """What one check found. ``question`` is what it asks, ``method`` how, with references."""
+    """What one check found. ``question`` is what it asks, ``method`` how, with references.
+
+    ``metrics`` are figures for machines, by name: ``value``, ``ci_low``, ``ci_high``, ``n``.
+    """
 
     check: str
     title: str
@@ -139,6 +142,7 @@ class CheckResult(_Part):
     tables: tuple[Table, ...] = ()
     charts: tuple[Chart, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    metrics: dict[str, dict[str, float | None]] = Field(default_factory=dict)
     note: str = ""
 
 
@@ -200,7 +204,10 @@ class RunFacts(_Part):
 
 
 class Audit(_Part):
-    """``audit.json``: the whole audit without its tables and charts, which lie in ``checks/<id>.json``."""
+    """``audit.json``: the whole audit without its tables and charts, which lie in ``checks/<id>.json``.
+
+    ``metrics`` are those of all checks: ``value``, ``ci_low``, ``ci_high`` and ``n`` by name.
+    """
 
     schema_version: Literal[1] = 1
     kind: Literal["model", "data"]

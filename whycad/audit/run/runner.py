@@ -33,6 +33,8 @@ from whycad.files import write_whole
 from whycad.plugin import Plugin
 
 AUDIT_FILE = "audit.json"
+# Figures of the model in the schema of a plugin's performance.json; `whycad card --from` reads them.
+FIGURES_FILE = "performance.json"
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def run_audit(request: AuditRequest) -> Audit:
     try:
         context = open_context(request, status)
         results, states = run_checks(context, request, status)
+        _write_figures(context, request.out)
         audit = assemble(context, request, results, states, time.monotonic() - started)
         write_audit(audit, results, request.out)
     except WhyCadError as error:
@@ -109,7 +112,18 @@ def open_context(request: AuditRequest, status: StatusFile) -> AuditContext:
     )
     scope = rows_of_split(dataset.cases, request.split)
     plugin = _plugin(request.task)
-    return AuditContext(ref, dataset, scope, request.options, engine, request.out, plugin, request.device)
+    return AuditContext(
+        ref,
+        dataset,
+        scope,
+        request.options,
+        engine,
+        request.out,
+        plugin,
+        request.device,
+        request.split,
+        request.command,
+    )
 
 
 def _plugin(task: str) -> Plugin | None:
@@ -190,11 +204,30 @@ def assemble(
             n_draws=request.options.n_draws,
             engine=request.engine,
             seconds=seconds,
+            split_uses=_split_uses(context),
         ),
         checks=tuple(states),
         findings=tuple(finding for result in results for finding in result.findings),
         failed=tuple(_failed(context)),
+        metrics={name: figures for result in results for name, figures in result.metrics.items()},
     )
+
+
+def _write_figures(context: AuditContext, folder: Path) -> None:
+    """Write what the model card is renewed with, where a model was judged by labels."""
+    if "answers" in vars(context) and context.answers.judged.any():
+        from whycad.audit.audit_performance import write_performance
+
+        write_performance(context, folder / FIGURES_FILE)
+
+
+def _split_uses(context: AuditContext) -> int:
+    """Record the use of a named split, whichever checks ran, and return how often it was used with this time."""
+    if "answers" not in vars(context):
+        return 0
+    from whycad.audit.split_use import is_counted, split_use
+
+    return len(split_use(context).uses) if is_counted(context) else 0
 
 
 def _model_facts(plugin: Plugin) -> ModelFacts:

@@ -89,7 +89,8 @@ class Code(_Section):
     ``preprocess`` both need, and where it is named both get what it returned as a third argument;
     ``card() -> dict of str to str`` gives the model card's own tables (``whycad.card_blocks``);
     ``artefacts(study) -> tuple of FoundArtefact`` finds what is not of the patient in one image
-    (``whycad.whatif.artefacts``); ``build_evidence_model() -> Module`` builds the network of
+    (``whycad.whatif.artefacts``); ``draw_artefact(study, kind, seed) -> (pixels, mask)`` draws one of
+    ``audit.artefacts`` into an image for the audit; ``build_evidence_model() -> Module`` builds the network of
     ``[evidence_model]``; ``reference_cases(data) -> iterable of ReferenceCase`` reads the cases that
     calibration was fitted on (``whycad.reference_cases``).
     ``masked_cases(data, part, n, seed) -> iterator of MaskedCase`` gives cases on which maps are
@@ -107,6 +108,7 @@ class Code(_Section):
     strange: CodeReference | None = None
     card: CodeReference | None = None
     artefacts: CodeReference | None = None
+    draw_artefact: CodeReference | None = None
     build_evidence_model: CodeReference | None = None
     reference_cases: CodeReference | None = None
     masked_cases: CodeReference | None = None

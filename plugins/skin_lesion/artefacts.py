@@ -23,7 +23,7 @@ from plugins.skin_lesion.phantom_texture import (
     wander,
 )
 from whycad.errors import DatasetError
-from whycad.types import FloatArray
+from whycad.types import FloatArray, Study
 
 REFERENCE_WIDTH = 600
 FIELD_OF_VIEW_MM = 20.0
@@ -273,3 +273,15 @@ def insert(
     painted = np.clip(painted, 0, 1)
     values = np.rint(painted * 255) if image.dtype == np.uint8 else painted
     return np.where(mask[..., None], values.astype(image.dtype), image), mask
+
+
+def draw_artefact(study: Study, kind: str, seed: int) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Draw an artefact into a study for the audit: ``insert`` at its usual strength.
+
+    Raises
+    ------
+    DatasetError
+        As ``insert``.
+    """
+    changed, mask = insert(study.pixels, kind, seed)
+    return np.asarray(changed, np.float32), mask

@@ -20,6 +20,7 @@ SIGN_HOLDS = 0.8
 STREAK_PERIOD_PX = 9.0
 STREAK_CONTRAST = 0.14
 WOBBLE_DEG = 15.0
+BLOTCHES = 0.05
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
@@ -90,22 +91,28 @@ def _streaks(label: int, rng: np.random.Generator) -> FloatArray:
     return np.asarray(STREAK_CONTRAST * wave, np.float32)
 
 
+def _blotches(rng: np.random.Generator) -> FloatArray:
+    """Return soft uneven light: what makes every image one of its own."""
+    coarse = rng.standard_normal((SIDE // 4, SIDE // 4), np.float32)
+    return np.asarray(BLOTCHES * ndimage.zoom(coarse, 4, order=1, mode="nearest", grid_mode=True), np.float32)
+
+
 def _skin(weight: FloatArray, streaks: FloatArray, rng: np.random.Generator) -> FloatArray:
     skin = np.array([0.85, 0.67, 0.58]) + rng.normal(0, 0.03, 3)
     lesion = np.array([0.52, 0.34, 0.26]) + rng.normal(0, 0.04, 3)
-    colour = skin + weight[..., None] * (lesion - skin) + streaks[..., None]
+    colour = skin + weight[..., None] * (lesion - skin) + (streaks + _blotches(rng))[..., None]
     return np.asarray(colour + 0.03 * rng.standard_normal((SIDE, SIDE, 3), np.float32), np.float32)
 
 
 def _oct(weight: FloatArray, streaks: FloatArray, rng: np.random.Generator) -> FloatArray:
     depth = np.arange(SIDE)[:, None] + 2 * np.sin(np.arange(SIDE) / 20 + rng.uniform(0, 6))[None]
     layers = 0.18 + 0.3 * np.exp(-(((depth - 14) / 4) ** 2)) + 0.35 * np.exp(-(((depth - 54) / 4) ** 2))
-    clean = layers + weight * (0.34 - layers) + streaks
+    clean = layers + weight * (0.34 - layers) + streaks + _blotches(rng)
     return np.asarray(clean * rng.gamma(16, 1 / 16, (SIDE, SIDE)), np.float32)
 
 
 def _ct(weight: FloatArray, streaks: FloatArray, rng: np.random.Generator) -> FloatArray:
-    vessels = ndimage.gaussian_filter(rng.normal(0, 1, (SIDE, SIDE)), 2.5) * 0.25
+    vessels = 1.5 * _blotches(rng)
     return np.asarray(0.2 + vessels + 0.35 * weight + streaks + rng.normal(0, 0.03, (SIDE, SIDE)), np.float32)
 
 
@@ -113,4 +120,4 @@ def _mr(weight: FloatArray, streaks: FloatArray, rng: np.random.Generator) -> Fl
     rows, columns = np.mgrid[:SIDE, :SIDE] / SIDE - 0.5
     slope = rng.normal(0, 0.08, 2)
     field = 1 + slope[0] * rows + slope[1] * columns
-    return np.asarray((0.55 - 0.15 * weight + streaks) * field + rng.normal(0, 0.035, (SIDE, SIDE)), np.float32)
+    return np.asarray((0.55 - 0.15 * weight + streaks + _blotches(rng)) * field + rng.normal(0, 0.035, (SIDE, SIDE)), np.float32)

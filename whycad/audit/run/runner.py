@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -26,12 +27,14 @@ from whycad.audit.findings import (
     ModelFacts,
     RunFacts,
 )
+from whycad.audit.qa.trusted import trusted
 from whycad.audit.run.engine import EngineName, EngineOptions
 from whycad.audit.run.status import STOP_FILE, StatusFile
 from whycad.errors import DatasetError, ExplanationError, PredictionError, WhyCadError
 from whycad.files import write_whole
 from whycad.plugin import Plugin
 
+logger = logging.getLogger(__name__)
 AUDIT_FILE = "audit.json"
 # Figures of the model in the schema of a plugin's performance.json; `whycad card --from` reads them.
 FIGURES_FILE = "performance.json"
@@ -179,6 +182,12 @@ def run_checks(
             if isinstance(error, PredictionError) and context.plugin and "predictions" not in vars(context):
                 raise
             states.append(CheckStatus(check=name, status="failed", why=str(error)))
+        except WhyCadError:
+            raise
+        except Exception as error:  # noqa: BLE001 - an error in one check must not lose what the others found
+            logger.warning("check %s raised %s", name, type(error).__name__, exc_info=error)
+            why = f"it raised {type(error).__name__}; this is a fault of the check, not of the data"
+            states.append(CheckStatus(check=name, status="failed", why=why))
         request.told(f"{name}: {states[-1].status}{': ' + states[-1].why if states[-1].why else ''}")
         status.checks_done += 1
     return results, states
@@ -205,6 +214,7 @@ def assemble(
             engine=request.engine,
             seconds=seconds,
             split_uses=_split_uses(context),
+            trusted=trusted([state.check for state in states if state.status == "done"]),
         ),
         checks=tuple(states),
         findings=tuple(finding for result in results for finding in result.findings),

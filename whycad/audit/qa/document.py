@@ -17,17 +17,18 @@ HEAD = f"""# Does the audit find what it must?
 Written by `whycad qa --document`; do not edit. All images here are **simulated**: this page is a test of the audit, as a
 phantom is one of a scanner, and says nothing of patients.
 
-Each set has about 1,100 images of 540 simulated patients. A genuine sign (the direction of streaks in a lesion) follows
-the label in four images of five, and leaves size, brightness and colour alone. One artefact is planted in half of the
-images, with a known phi coefficient between it and the label; two others are there by chance, as are age, sex and site. Two
-small networks of a few thousand parameters are trained on one part of each set, calibrated on another, and the set is
-audited by the code that users run, with fewer bootstrap draws (300) and changed images (50).
+Each set has about 1,100 images of 540 simulated patients. A genuine sign (the direction of streaks in a lesion)
+follows the label in four images of five, and leaves size, brightness and colour alone. One artefact is planted
+in half of the images, with a known phi coefficient between it and the label; two others are there by chance, as
+are age, sex and site. Two small networks of a few thousand parameters are trained on one part of each set,
+calibrated on another, and the set is audited by the code that users run, with fewer bootstrap draws (300) and
+changed images (50).
 
-A network counts as **using** the shortcut where its AUC on new images in which artefact and label disagree is at least
-{LEAST_FALL:g} below that on all new images. Power is the share of these sets in which a check that must see the artefact
-warned of it by its name (of the background, or of trivial features, where the check knows no names). A false alarm is any
-warning of these checks in a set without a shortcut and without a leak. Intervals are exact (Clopper and Pearson,
-doi:10.1093/biomet/26.4.404), 95 %.
+A network counts as **using** the shortcut where its AUC on new images in which artefact and label disagree is
+at least {LEAST_FALL:g} below that on all new images. Power is the share of these sets in which a check that
+must see the artefact warned of it by its name (of the background, or of trivial features, where the check knows
+no names). A false alarm is any warning of these checks in a set without a shortcut and without a leak.
+Intervals are exact (Clopper and Pearson, doi:10.1093/biomet/26.4.404), 95 %.
 """
 
 

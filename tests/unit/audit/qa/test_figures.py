@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
@@ -33,6 +33,7 @@ def result(number=0, *, phi=0.5, uses=True, seen=True, alarms=(), leak="", faile
     )
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_intervals_are_exact(counts):
     hits, n = counts

@@ -37,13 +37,16 @@ def crossing(values: NDArray[np.str_], splits: NDArray[np.str_]) -> list[str]:
     """Return the known values that occur in more than one split."""
     where: dict[str, set[str]] = {}
     for value, split in zip(values.tolist(), splits.tolist(), strict=True):
-        if value != UNKNOWN and split != UNKNOWN:
+        if UNKNOWN not in (value, split):
             where.setdefault(value, set()).add(split)
     return [value for value, found in where.items() if len(found) > 1]
 
 
 def _not_known(cases: AuditCases) -> Finding:
-    message = "Not established: the data set names neither patients nor groups, so that nobody can tell whether splits share them."
+    message = (
+        "Not established: the data set names neither patients nor groups, so that nobody can tell whether splits "
+        "share them."
+    )
     return Finding(check=CHECK.id, severity=Severity.UNKNOWN, message=message, n=len(cases))
 
 
@@ -54,8 +57,8 @@ def _finding(cases: AuditCases, kind: str, values: NDArray[np.str_], names: list
     low, high = wilson_interval(share, max(n_all, 1))
     if names:
         message = (
-            f"{count(len(names), kind)} of {n_all:,} {'has' if len(names) == 1 else 'have'} images in more than one split "
-            f"({count(len(rows), 'image')}): results on one split are not independent of the other."
+            f"{count(len(names), kind)} of {n_all:,} {'has' if len(names) == 1 else 'have'} images in more than one "
+            f"split ({count(len(rows), 'image')}): results on one split are not independent of the other."
         )
     else:
         message = f"None of {count(n_all, kind)} has images in more than one split."
@@ -96,8 +99,8 @@ def _result(findings: list[Finding], tables: list[Table]) -> CheckResult:
         check=CHECK.id,
         title=CHECK.title,
         question=CHECK.question,
-        method="Every group (a lesion, a run of neighbouring images) and every patient is looked up in every split. One that "
-        "is on two sides makes results look better than they are. The interval of the share is Wilson's.",
+        method="Every group (a lesion, a run of neighbouring images) and every patient is looked up in every split. "
+        "One that is on two sides makes results look better than they are. The interval of the share is Wilson's.",
         references=("Kapoor 2023, doi:10.1016/j.patter.2023.100804",),
         findings=tuple(findings),
         tables=tuple(tables),

@@ -69,11 +69,12 @@ def run(context: AuditContext) -> CheckResult:
         check=CHECK.id,
         title=CHECK.title,
         question=CHECK.question,
-        method="Signs of a source are columns that name site, device, protocol, size or format, the folder, how files are named, "
-        f"the size of the pictures, and colour or grey. A source is reported where {ALONE:.0%} of its images have one label and "
-        f"chance would give that with a probability below {CHANCE:g} (binomial, Bonferroni). Cramer's V with an interval by "
-        "bootstrap over groups says how much of the label the source gives. Besides, each label is told from the others by light, "
-        "colour and border alone, in cross-validation that keeps groups together.",
+        method="Signs of a source are columns that name site, device, protocol, size or format, the folder, how files "
+        f"are named, the size of the pictures, and colour or grey. A source is reported where {ALONE:.0%} of its "
+        f"images have one label and chance would give that with a probability below {CHANCE:g} (binomial, "
+        "Bonferroni). Cramer's V with an interval by bootstrap over groups says how much of the label the source "
+        "gives. Besides, each label is told from the others by light, colour and border alone, in cross-validation "
+        "that keeps groups together.",
         references=("Zech 2018, doi:10.1371/journal.pmed.1002683", "Roberts 2021, doi:10.1038/s42256-021-00307-0"),
         findings=(*findings, *_rest(cases, signs, quiet, bool(findings))),
         tables=tuple(_table(cases, column) for column in signs),
@@ -183,7 +184,10 @@ def _other_looks(context: AuditContext) -> list[Finding]:
     scores = found.grouped if found.grouped is not None else found.random
     if scores is None:
         least = context.options.least_n
-        message = f"Not established whether a label looks as if it came from elsewhere: it takes two labels of {least} readable images."
+        message = (
+            f"Not established whether a label looks as if it came from elsewhere: it takes two labels of {least} "
+            "readable images."
+        )
         return [Finding(check=CHECK.id, severity=Severity.UNKNOWN, message=message, n=len(found.sample.rows))]
     sample = found.sample
     labels = range(1, 2) if len(sample.labels) == 2 else range(len(sample.labels))
@@ -200,11 +204,15 @@ def _look(context: AuditContext, area: Auc, best: str, elsewhere: list[str]) -> 
     rows = np.flatnonzero(context.cases.labels == best)
     if elsewhere:
         message = (
-            f"labels follow the source by the look of the pictures: light, colour and border alone tell {listed(elsewhere)} from "
-            f"the other labels without fail ({auc_words(area)}), as where labels come from different sources or some are simulated"
+            "labels follow the source by the look of the pictures: light, colour and border alone tell "
+            f"{listed(elsewhere)} from the other labels without fail ({auc_words(area)}), as where labels come from "
+            "different sources or some are simulated"
         )
     else:
-        message = f"no label looks as if it came from another source; light, colour and border tell {shown(best)} best ({auc_words(area)})"
+        message = (
+            f"no label looks as if it came from another source; light, colour and border tell {shown(best)} best "
+            f"({auc_words(area)})"
+        )
     return Finding(
         check=CHECK.id,
         severity=Severity.CRITICAL if elsewhere else Severity.OK,
@@ -228,7 +236,10 @@ def _rest(cases: AuditCases, signs: list[MetadataColumn], quiet: list[str], said
         return [Finding(check=CHECK.id, severity=Severity.OK, message=message, n=len(cases))]
     if not quiet:
         return []
-    message = f"None of {count(len(quiet), 'other sign' if said else 'sign')} of a source has one label alone ({listed(quiet, 6)})."
+    message = (
+        f"None of {count(len(quiet), 'other sign' if said else 'sign')} of a source has one label alone "
+        f"({listed(quiet, 6)})."
+    )
     return [Finding(check=CHECK.id, severity=Severity.OK, message=message, n=len(cases))]
 
 

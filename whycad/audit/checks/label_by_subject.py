@@ -56,11 +56,12 @@ def run(context: AuditContext) -> CheckResult:
         check=CHECK.id,
         title=CHECK.title,
         question=CHECK.question,
-        method="For patients, groups, columns that name subjects, and what file names begin with, the subjects of each label "
-        f"are counted. A label is taken for the name of its subjects where fewer than {FEW_SUBJECTS} of them give all of its "
-        f"images, {MANY_IMAGES} or more each, and at least {PURE:.0%} of the images are of subjects with a single label. Besides, "
-        "each picture's nearest neighbour in another group (correlation of 16 x 16 colour thumbnails, copies left out) is looked "
-        "up: where it is nearly the same picture and nearly always has the same label, the set is made of few scenes.",
+        method="For patients, groups, columns that name subjects, and what file names begin with, the subjects of "
+        f"each label are counted. A label is taken for the name of its subjects where fewer than {FEW_SUBJECTS} of "
+        f"them give all of its images, {MANY_IMAGES} or more each, and at least {PURE:.0%} of the images are of "
+        "subjects with a single label. Besides, each picture's nearest neighbour in another group (correlation of 16 "
+        "x 16 colour thumbnails, copies left out) is looked up: where it is nearly the same picture and nearly always "
+        "has the same label, the set is made of few scenes.",
         references=("Kaufman 2012, doi:10.1145/2382577.2382579", "Saeb 2017, doi:10.1093/gigascience/gix019"),
         findings=tuple(findings),
         tables=tuple(_table(cases, labels, item) for item in known),
@@ -151,8 +152,8 @@ def _verdict(
         )
     if thin:
         return Severity.WARNING, (
-            f"Few subjects stand behind a label ({name}; {listed(thin)}: {n_least} at the least), with many images each: what "
-            "looks like many cases are few."
+            f"Few subjects stand behind a label ({name}; {listed(thin)}: {n_least} at the least), with many images "
+            "each: what looks like many cases are few."
         )
     return Severity.OK, (
         f"Each {name} has one label, as is usual; there are enough of them: {n_least:,} of {shown(least)} at the least."
@@ -175,8 +176,8 @@ def _neighbours(context: AuditContext, labels: list[str]) -> list[Finding]:
     bad = low >= SAME_LABEL and like >= VERY_LIKE
     words = f"in {share:.1%} of the images ({low:.1%} to {high:.1%}; by chance {chance:.0%})"
     message = (
-        f"Labels follow the scene: the nearest picture has the same label {words} and is nearly the same picture (median "
-        f"correlation {like:.2f}). Images of a label look like frames of a few subjects."
+        f"Labels follow the scene: the nearest picture has the same label {words} and is nearly the same picture "
+        f"(median correlation {like:.2f}). Images of a label look like frames of a few subjects."
         if bad
         else f"The nearest picture in another group has the same label {words}."
     )

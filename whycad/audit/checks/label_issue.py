@@ -52,11 +52,11 @@ def run(context: AuditContext) -> CheckResult:
         check=CHECK.id,
         title=CHECK.title,
         question=CHECK.question,
-        method="Confident learning compares each label with the probabilities of a model that did not see the image in training: "
-        "the audited task where there is one (on the audited rows), else a logistic regression on light, colour, histogram and a "
-        "thumbnail, cross-validated with groups kept together. A label is doubtful where both rules of the method (by class and "
-        f"by noise rate) say so. Where the model's AUC is below {LEAST_AREA}, its doubts are its own. Every doubt needs a "
-        "reader's eye. Interval by bootstrap over groups.",
+        method="Confident learning compares each label with the probabilities of a model that did not see the image "
+        "in training: the audited task where there is one (on the audited rows), else a logistic regression on light, "
+        "colour, histogram and a thumbnail, cross-validated with groups kept together. A label is doubtful where both "
+        f"rules of the method (by class and by noise rate) say so. Where the model's AUC is below {LEAST_AREA}, its "
+        "doubts are its own. Every doubt needs a reader's eye. Interval by bootstrap over groups.",
         references=("Northcutt 2021, doi:10.1613/jair.1.12125",),
         findings=(_finding(context, judge, doubtful, found),),
         tables=(_table(context, judge, doubtful),) if len(doubtful) else (),
@@ -138,15 +138,18 @@ def _finding(context: AuditContext, judge: Judge, doubtful: NDArray[np.int64], f
     if not area.value >= LEAST_AREA:
         severity = Severity.UNKNOWN
         message = (
-            f"Not established: {judge.name} tells the labels too poorly (AUC {area.value:.2f}) for its doubts to count; it doubts "
-            f"{count(len(doubtful), 'label')} of {n:,}."
+            f"Not established: {judge.name} tells the labels too poorly (AUC {area.value:.2f}) for its doubts to "
+            f"count; it doubts {count(len(doubtful), 'label')} of {n:,}."
         )
     else:
         sure = low is not None and low >= MATTERS
         severity = (
             Severity.OK if not sure else Severity.CRITICAL if low is not None and low >= LARGE else Severity.WARNING
         )
-        message = f"{count(len(doubtful), 'label')} of {n:,} may be wrong{words}: {judge.name} doubts them (AUC {area.value:.2f})."
+        message = (
+            f"{count(len(doubtful), 'label')} of {n:,} may be wrong{words}: {judge.name} doubts them (AUC "
+            f"{area.value:.2f})."
+        )
     rows = judge.sample.rows[doubtful]
     return Finding(
         check=CHECK.id,

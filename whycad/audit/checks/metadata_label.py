@@ -48,11 +48,11 @@ def run(context: AuditContext) -> CheckResult:
         check=CHECK.id,
         title=CHECK.title,
         question=CHECK.question,
-        method="Each level of a category against all others gives an odds ratio for each label against all others, with "
-        "half a case added to each cell; each number gives an area under the ROC curve. Intervals come from a "
-        "bootstrap over groups. p-values are adjusted by Benjamini and Hochberg over all pairs (false discovery "
-        "rate 5 %). The commonest label is left out, because what holds of it follows from the others. "
-        "Cramer's V is corrected for bias. Nothing is held constant.",
+        method="Each level of a category against all others gives an odds ratio for each label against all others, "
+        "with half a case added to each cell; each number gives an area under the ROC curve. Intervals come from a "
+        "bootstrap over groups. p-values are adjusted by Benjamini and Hochberg over all pairs (false discovery rate "
+        "5 %). The commonest label is left out, because what holds of it follows from the others. Cramer's V is "
+        "corrected for bias. Nothing is held constant.",
         references=(
             "Benjamini 1995, doi:10.1111/j.2517-6161.1995.tb02031.x",
             "Bergsma 2013, doi:10.1016/j.jkss.2012.10.002",
@@ -203,8 +203,8 @@ def _rest(context: AuditContext, found: Associations, findings: list[Finding]) -
             Finding(
                 check=CHECK.id,
                 severity=Severity.UNKNOWN,
-                message=f"Not established for {listed(found.too_few, 6)}: fewer than {least} images on one side of each "
-                f"comparison, or fewer than 5 groups.",
+                message=f"Not established for {listed(found.too_few, 6)}: fewer than {least} images on one side of "
+                "each comparison, or fewer than 5 groups.",
                 n=int(context.cases.labelled.sum()),
             )
         )

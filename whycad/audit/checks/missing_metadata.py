@@ -38,9 +38,9 @@ def run(context: AuditContext) -> CheckResult:
         check=CHECK.id,
         title=CHECK.title,
         question=CHECK.question,
-        method="The share of images without a value, per column. Whether it is missing is compared between each label and all "
-        "others as an odds ratio with an interval by bootstrap over groups; p-values are adjusted by Benjamini and "
-        "Hochberg over all comparisons.",
+        method="The share of images without a value, per column. Whether it is missing is compared between each label "
+        "and all others as an odds ratio with an interval by bootstrap over groups; p-values are adjusted by "
+        "Benjamini and Hochberg over all comparisons.",
         references=("Rubin 1976, doi:10.1093/biomet/63.3.581",),
         findings=(*findings, *_rest([name for name in shares if name not in said], len(cases))),
         tables=(_table(context, shares),),
@@ -102,7 +102,8 @@ def _differs(context: AuditContext, alike: dict[str, list[str]], item: Tested) -
         check=CHECK.id,
         severity=Severity.WARNING,
         message=sentence(
-            f"{shown(label)} is {times_words(found)} in images without a value of {listed(alike[column.name])} ({ratio_words(found)})"
+            f"{shown(label)} is {times_words(found)} in images without a value of {listed(alike[column.name])} "
+            f"({ratio_words(found)})"
         ),
         column=column.name,
         label=label,
@@ -126,7 +127,8 @@ def _much(context: AuditContext, column: MetadataColumn) -> Finding:
     return Finding(
         check=CHECK.id,
         severity=Severity.WARNING,
-        message=f"{sentence(shown(column.name))[:-1]} is missing in {share:.0%} of the images ({low:.0%} to {high:.0%}).",
+        message=f"{sentence(shown(column.name))[:-1]} is missing in {share:.0%} of the images ({low:.0%} to "
+        f"{high:.0%}).",
         column=column.name,
         effect=share,
         effect_name="share missing",
@@ -146,8 +148,8 @@ def _rest(names: list[str], n: int) -> list[Finding]:
     if not names:
         return []
     message = (
-        f"{count(len(names), 'column')} {'is' if len(names) == 1 else 'are'} complete enough ({listed(names, 6)}): at most a "
-        f"fifth is missing, and not clearly more for one label than for another."
+        f"{count(len(names), 'column')} {'is' if len(names) == 1 else 'are'} complete enough ({listed(names, 6)}): at "
+        "most a fifth is missing, and not clearly more for one label than for another."
     )
     return [Finding(check=CHECK.id, severity=Severity.OK, message=message, n=n)]
 

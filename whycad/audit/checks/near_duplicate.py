@@ -89,8 +89,8 @@ def _across(cases: AuditCases, pairs: list[DuplicatePair]) -> Finding | None:
         check=CHECK.id,
         severity=Severity.CRITICAL,
         message=f"{count(len(pairs), 'pair')} of the same picture {'lies' if len(pairs) == 1 else 'lie'} in different "
-        f"splits ({names}; {exact} identical, {len(pairs) - exact} nearly): results on one split are not independent of "
-        "the other.",
+        f"splits ({names}; {exact} identical, {len(pairs) - exact} nearly): results on one split are not independent "
+        "of the other.",
         column="split",
         **_measure(cases, pairs),
     )
@@ -110,8 +110,9 @@ def _within(cases: AuditCases, pairs: list[DuplicatePair]) -> Finding:
     return Finding(
         check=CHECK.id,
         severity=Severity.WARNING if len(rows) > MANY * len(cases) else Severity.OK,
-        message=f"{count(len(pairs), 'pair')} of the same picture{where} ({exact} identical, {len(pairs) - exact} nearly; "
-        f"{grouped})" + ("." if not apart else f": {count(len(rows), 'image')} count more than once across groups."),
+        message=f"{count(len(pairs), 'pair')} of the same picture{where} ({exact} identical, {len(pairs) - exact} "
+        f"nearly; {grouped})"
+        + ("." if not apart else f": {count(len(rows), 'image')} count more than once across groups."),
         **_measure(cases, pairs),
     )
 
@@ -121,7 +122,10 @@ def _labels(cases: AuditCases, pairs: list[DuplicatePair], differing: list[Dupli
     if not both:
         return None
     low, high = wilson_interval(len(differing) / len(both), len(both))
-    message = f"Labels differ in {len(differing)} of {count(len(both), 'pair')} of the same picture ({low:.0%} to {high:.0%})."
+    message = (
+        f"Labels differ in {len(differing)} of {count(len(both), 'pair')} of the same picture ({low:.0%} to "
+        f"{high:.0%})."
+    )
     return Finding(
         check=CHECK.id,
         severity=Severity.WARNING if differing else Severity.OK,

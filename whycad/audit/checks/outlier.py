@@ -43,9 +43,9 @@ def run(context: AuditContext) -> CheckResult:
         check=CHECK.id,
         title=CHECK.title,
         question=CHECK.question,
-        method="Every image is opened. Empty is one whose grey values hardly vary. Strange is one that an isolation forest on size, "
-        f"light, colour, histogram, sharpness and border scores more than {STRANGE:g} robust standard deviations above the median. "
-        "Kinds are colour or grey, and sizes. Intervals are Wilson's.",
+        method="Every image is opened. Empty is one whose grey values hardly vary. Strange is one that an isolation "
+        f"forest on size, light, colour, histogram, sharpness and border scores more than {STRANGE:g} robust standard "
+        "deviations above the median. Kinds are colour or grey, and sizes. Intervals are Wilson's.",
         references=("Liu 2008, doi:10.1109/ICDM.2008.17",),
         findings=tuple(findings),
         tables=tuple(tables),
@@ -112,15 +112,18 @@ def _kinds(context: AuditContext, sound: BoolArray) -> list[Finding]:
     found = []
     few, name = (grey, "grey") if grey.sum() <= colour.sum() else (colour, "in colour")
     if few.any():
-        message = f"{count(int(few.sum()), 'image')} of {int(sound.sum()):,} {'is' if few.sum() == 1 else 'are'} {name}, the others not: mixed acquisition."
+        message = (
+            f"{count(int(few.sum()), 'image')} of {int(sound.sum()):,} {'is' if few.sum() == 1 else 'are'} {name}, "
+            "the others not: mixed acquisition."
+        )
         found.append(_share(context, few, Severity.WARNING, message, "colour or grey"))
     sizes = Counter(map(tuple, facts.stats[sound, :2].tolist()))
     if len(sizes) > 1:
         (height, width), n = sizes.most_common(1)[0]
         other = sound & ~((facts.stat("height_px") == height) & (facts.stat("width_px") == width))
         message = (
-            f"Pictures have {len(sizes):,} sizes; {n:,} of {int(sound.sum()):,} are {width:.0f} x {height:.0f} pixels. Whether size "
-            "goes with the label is asked under sources and trivial features."
+            f"Pictures have {len(sizes):,} sizes; {n:,} of {int(sound.sum()):,} are {width:.0f} x {height:.0f} "
+            "pixels. Whether size goes with the label is asked under sources and trivial features."
         )
         found.append(_share(context, other, Severity.OK, message, "size"))
     if not found and sound.any():
@@ -137,7 +140,8 @@ def _strange(context: AuditContext, rows: NDArray[np.int64], scores: NDArray[np.
     flags[strange] = True
     n = len(strange)
     message = (
-        f"{count(n, 'image')} of {len(rows):,} {'stands' if n == 1 else 'stand'} out by light, colour or border: look at them."
+        f"{count(n, 'image')} of {len(rows):,} {'stands' if n == 1 else 'stand'} out by light, colour or border: look "
+        "at them."
         if n
         else f"None of {count(len(rows), 'image')} stands out by light, colour or border."
     )

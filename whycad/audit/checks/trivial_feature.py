@@ -55,8 +55,8 @@ def _estimates(context: AuditContext, found: Probe, scores: dict[str, FloatArray
 
 def _not_established(found: Probe) -> Finding:
     message = (
-        "Not established: a label has all its images in one group, so that no model can be tried on other groups than it "
-        "was trained on."
+        "Not established: a label has all its images in one group, so that no model can be tried on other groups than "
+        "it was trained on."
     )
     return Finding(check=CHECK.id, severity=Severity.UNKNOWN, message=message, n=len(found.sample.rows))
 
@@ -99,7 +99,10 @@ def _gap(context: AuditContext, found: Probe, random: Estimate, gap: Estimate) -
     severity = _graded(gap.value if sure else 0.0, GAP_MATTERS, GAP_LARGE)
     words = "" if low is None else f" ({gap.value:+.3f}, {low:+.3f} to {high:+.3f})"
     kind = "groups" if context.cases.groups_known else "duplicates"
-    leak = f"a random split leaks: with {kind} torn apart the AUC is {random.value:.2f}, higher than with {kind} kept together{words}"
+    leak = (
+        f"a random split leaks: with {kind} torn apart the AUC is {random.value:.2f}, higher than with {kind} kept "
+        f"together{words}"
+    )
     calm = f"a random split looks hardly better than one that keeps {kind} together{words}"
     return Finding(
         check=CHECK.id,
@@ -172,11 +175,11 @@ def _result(findings: Sequence[Finding], tables: Sequence[Table], charts: Sequen
         check=CHECK.id,
         title=CHECK.title,
         question=CHECK.question,
-        method="Boosted trees are trained on facts that need no eye for the finding: size, shape and bytes of the file, mean "
-        "colour, histogram, contrast, sharpness, border, corners, shares of black and white. Their area under the ROC "
-        "curve (mean over the labels) is measured in five-fold cross-validation that keeps groups together, and in one "
-        "that does not: the difference is what a random split leaks. Intervals by bootstrap over groups; p-values of "
-        "single features adjusted by Benjamini and Hochberg.",
+        method="Boosted trees are trained on facts that need no eye for the finding: size, shape and bytes of the "
+        "file, mean colour, histogram, contrast, sharpness, border, corners, shares of black and white. Their area "
+        "under the ROC curve (mean over the labels) is measured in five-fold cross-validation that keeps groups "
+        "together, and in one that does not: the difference is what a random split leaks. Intervals by bootstrap over "
+        "groups; p-values of single features adjusted by Benjamini and Hochberg.",
         references=(
             "Winkler 2019, doi:10.1001/jamadermatol.2019.1735",
             "Kapoor 2023, doi:10.1016/j.patter.2023.100804",

@@ -21,6 +21,12 @@ MOSTLY_DATES = 0.9
 MISSING_WORDS = UNKNOWN_WORDS | {"na", "null", "-", "?", "missing", "unk"}
 _DATE = re.compile(r"\d{4}[-/.]?\d{2}[-/.]?\d{2}([T ].*)?\Z|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}\Z")
 _FLAGS = {"yes": "yes", "true": "yes", "y": "yes", "t": "yes", "no": "no", "false": "no", "n": "no", "f": "no"}
+# Flags of these names say whether an artefact is in the picture.
+_ARTEFACT = re.compile(
+    r"artefact|artifact|ruler|ink|marker|hair|patch|patches|sticker|bubble|gel|dark_?corners?|white_?corners?|vignette|"
+    r"text|burned_?in|gel_?(border|bubble)|table_?edge|tube|drain|pacemaker|padding",
+    re.IGNORECASE,
+)
 _FLAG_DIGITS = {"1": "yes", "0": "no"}
 
 
@@ -48,7 +54,9 @@ def column_of(name: str, cells: Sequence[object]) -> tuple[MetadataColumn | None
         return None, "holds no value"
     flags = _flags(texts)
     if flags is not None:
-        return MetadataColumn(name, "category", flags), ""
+        parts = [part for part in re.split(r"[^A-Za-z]+", name) if part]
+        artefact = bool(_ARTEFACT.fullmatch(name) or any(_ARTEFACT.fullmatch(part) for part in parts))
+        return MetadataColumn(name, "category", flags, "artefact" if artefact else "metadata"), ""
     numbers = _numbers(texts)
     if numbers is None and sum(bool(_DATE.match(text)) for text in known) >= MOSTLY_DATES * len(known):
         return None, "holds dates"

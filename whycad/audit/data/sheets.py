@@ -101,7 +101,7 @@ def _read_text(path: Path) -> Sheet:
             io.BytesIO(data),
             pa_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, autogenerate_column_names=True),
             pa_csv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=skip),
-            pa_csv.ConvertOptions({f"f{i}": pa.string() for i in range(MAX_COLUMNS)}, strings_can_be_null=False),
+            pa_csv.ConvertOptions(default_column_type=pa.string(), strings_can_be_null=False),
         )
     except (pa.ArrowException, ValueError) as error:
         raise DatasetError(f"table {path.name!r} cannot be read as CSV", remedy="check its quotes") from error

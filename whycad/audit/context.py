@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from whycad.plugin import Plugin
     from whycad.uncertainty.calibration import Calibration
 
+# Features of 20,000 cases of an ensemble with 2,560.
+MOST_IN_MEMORY = 200 * 2**20
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 
@@ -184,15 +186,7 @@ class AuditContext:
     @cached_property
     def features(self) -> NDArray[np.float32] | None:
         """Penultimate features of the rows of ``scope`` ``(n, d)``, NaN where there are none; None without any."""
-        lists = self.predictions.read(["features"])["features"]
-        widths = {len(item) for item in lists} - {0}
-        if len(widths) != 1:
-            return None
-        found = np.full((len(self.scope), widths.pop()), np.nan, np.float32)
-        for index, item in enumerate(lists):
-            if len(item):
-                found[index] = np.asarray(item.values, np.float32)
-        return found
+        return features_of(self.predictions, len(self.scope), self.engine.cache)
 
     def computed(self, job: BatchJob, rows: Sequence[int]) -> Chunks:
         """Compute a job for rows, here or on the cluster; what is in the cache is not computed again."""
@@ -211,6 +205,39 @@ class AuditContext:
     def ids(self, which: BoolArray | NDArray[np.int64], limit: int = 60) -> tuple[str, ...]:
         """Return the ids of some rows of ``scope``, the first ``limit``."""
         return tuple(str(name) for name in self.in_scope.ids[which][:limit])
+
+
+def features_of(predictions: Chunks, n: int, folder: Path) -> NDArray[np.float32] | None:
+    """Return the features of n rows ``(n, d)``, one chunk in memory at a time; None where there are none.
+
+    What is larger than ``MOST_IN_MEMORY`` lies in a nameless file in ``folder``, mapped into memory.
+    """
+    found: NDArray[np.float32] | None = None
+    start = 0
+    for table in predictions.stream(["features"]):
+        lists = table["features"].combine_chunks()
+        widths = np.diff(lists.offsets.to_numpy())
+        known = widths > 0
+        if known.any():
+            width = int(widths.max())
+            if found is None:
+                found = _empty_features((n, width), folder)
+            if width != found.shape[1] or widths[known].min() != width:
+                return None
+            found[start + np.flatnonzero(known)] = lists.flatten().to_numpy().reshape(-1, width)
+        start += len(lists)
+    return found
+
+
+def _empty_features(shape: tuple[int, int], folder: Path) -> NDArray[np.float32]:
+    import tempfile
+
+    if shape[0] * shape[1] * 4 <= MOST_IN_MEMORY:
+        return np.full(shape, np.nan, np.float32)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        mapped = np.memmap(file, np.float32, "w+", shape=shape)
+    mapped[:] = np.nan
+    return mapped
 
 
 def answers_from(table: pa.Table, codes: tuple[str, ...], labels: NDArray[np.str_]) -> ModelAnswers:

@@ -105,6 +105,8 @@ def cross_validated(sample: Sample, features: FloatArray, folds: NDArray[np.int6
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     out = np.full((len(sample.rows), len(sample.labels)), np.nan)
+    # What is known of no image, such as the file's size where the images lie in one array, cannot be binned.
+    features = features[:, np.isfinite(features).any(axis=0)]
     for fold in np.unique(folds):
         held = folds == fold
         model = HistGradientBoostingClassifier(

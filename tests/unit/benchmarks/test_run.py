@@ -137,6 +137,9 @@ BARS = {
     "ensemble of five, 64 px, small net: / one member": 4.5,
     "OCT volume of 49 B-scans, five members: / bare passes": 1.5,
     "point in a CT, five members: / bare passes": 1.5,
+    # Issue 5.
+    "predictions of an audit, 224 px, three members: / bare passes": 1.3,
+    "predictions of an audit, 64 px, three members: / bare passes": 1.3,
 }
 
 

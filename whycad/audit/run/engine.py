@@ -3,7 +3,7 @@
 A job is plain data that says how to make a worker; a worker turns row numbers into an Arrow table
 with one row each. What it gave is kept as one Parquet file per chunk, named by the job's digest and
 by the content of the rows, so that a run that was killed goes on where it was, and another run over
-the same images computes nothing again. Memory holds one chunk, however many rows there are.
+the same images computes nothing again. Memory holds two parts of a chunk, however many rows there are.
 """
 
 from __future__ import annotations
@@ -12,14 +12,59 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from whycad.audit.run.chunk_files import Chunk, Chunks, is_sound, write_chunk
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from whycad.errors import WhyCadError
+
+__all__ = [
+    "CHUNK",
+    "BatchJob",
+    "Chunk",
+    "Chunks",
+    "EngineName",
+    "EngineOptions",
+    "Failures",
+    "StagedWorker",
+    "Worker",
+    "chunks_of",
+    "map_batches",
+    "parts_of",
+    "staged",
+    "stopped_error",
+    "write_chunk",
+]
+
 EngineName = Literal["local", "ray"]
 Worker = Callable[[Sequence[int]], "pa.Table"]
 CHUNK = 64
+# Rows that a worker is given at once. Two parts are in memory, of images that may be large; a network
+# is fed well by this many.
+PART = 16
+
+
+@dataclass(frozen=True)
+class StagedWorker:
+    """A worker in two steps, so that the next images are read while these are computed.
+
+    Attributes
+    ----------
+    load : callable
+        Reads rows; runs in a thread of its own, one part ahead.
+    compute : callable
+        Turns what ``load`` gave into an Arrow table with one row per row asked for, in order.
+    """
+
+    load: Callable[[Sequence[int]], Any]
+    compute: Callable[[Any], pa.Table]
+
+    def __call__(self, rows: Sequence[int]) -> pa.Table:
+        """Do both steps."""
+        return self.compute(self.load(rows))
 
 
 class BatchJob(Protocol):
@@ -37,7 +82,10 @@ class BatchJob(Protocol):
         """Return what identifies each row's input, such as the hash of its image."""
 
     def open(self) -> Worker:
-        """Return a worker; called once per process. Its tables have one row per row asked for, in order."""
+        """Return a worker, a ``StagedWorker`` where it reads images; called once per process.
+
+        Its tables have one row per row asked for, in order. It is never given more than ``PART`` rows.
+        """
 
 
 @dataclass(frozen=True)
@@ -50,11 +98,11 @@ class EngineOptions:
         Folder of the chunks.
     engine : {"local", "ray"}
     chunk : int
-        Rows per call of a worker and per file.
+        Rows per file.
     told : callable
         Given the job's name, rows done and rows in all.
     stopped : callable
-        Asked before each chunk; a ``JobCancelledError`` follows where it says so.
+        Asked before each part; a ``JobCancelledError`` follows where it says so.
     """
 
     cache: Path
@@ -64,35 +112,37 @@ class EngineOptions:
     stopped: Callable[[], bool] = field(default=lambda: False)
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Some rows, and the file that holds or will hold what was computed of them."""
+class Failures:
+    """Chunks of one run that failed; the others go on.
 
-    rows: tuple[int, ...]
-    file: Path
+    Parameters
+    ----------
+    job : str
+        The job's name.
+    """
 
+    def __init__(self, job: str) -> None:
+        self._job = job
+        self._first: BaseException | None = None
+        self._n = 0
 
-@dataclass(frozen=True)
-class Chunks:
-    """What a job gave for all rows, on disk."""
+    def add(self, error: BaseException) -> None:
+        """Note that a chunk failed."""
+        self._first = self._first or error
+        self._n += 1
 
-    files: tuple[Path, ...]
+    def check(self, n_chunks: int) -> None:
+        """Raise a ``PredictionError`` where chunks failed; it names the job, how many and the first reason."""
+        from whycad.errors import PredictionError, WhyCadError
 
-    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the named columns of all rows, in the order in which the rows were asked for."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        return pa.concat_tables(
-            [pq.read_table(file, columns=list(columns) if columns else None) for file in self.files]
-        )
-
-    def stream(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the chunks one at a time."""
-        import pyarrow.parquet as pq
-
-        for file in self.files:
-            yield pq.read_table(file, columns=list(columns) if columns else None)
+        if self._first is None:
+            return
+        # What an error of other software says may quote data.
+        why = str(self._first) if isinstance(self._first, WhyCadError) else type(self._first).__name__
+        raise PredictionError(
+            f"{self._job}: {self._n} of {n_chunks} chunks failed ({why})",
+            remedy="what was computed is kept; once the reason is gone, go on with --resume",
+        ) from self._first
 
 
 def map_batches(job: BatchJob, rows: Sequence[int], options: EngineOptions) -> Chunks:
@@ -104,14 +154,18 @@ def map_batches(job: BatchJob, rows: Sequence[int], options: EngineOptions) -> C
         When ``options.stopped`` says so; finished chunks stay.
     StoreError
         When the cache cannot be written.
+    PredictionError
+        When chunks failed; the others are on disk.
+    WhyCadError
+        What ``job.open`` raised.
     """
     chunks = chunks_of(job, rows, options)
-    todo = [chunk for chunk in chunks if not chunk.file.exists()]
+    todo = [chunk for chunk in chunks if not is_sound(chunk)]
     done = sum(len(chunk.rows) for chunk in chunks) - sum(len(chunk.rows) for chunk in todo)
     options.told(job.name, done, len(rows))
     run = _run_on_ray if options.engine == "ray" else _run_here
-    for chunk in run(job, todo, options):
-        done += len(chunk.rows)
+    for n_rows in run(job, todo, options) if todo else ():
+        done += n_rows
         options.told(job.name, done, len(rows))
     return Chunks(tuple(chunk.file for chunk in chunks))
 
@@ -127,44 +181,30 @@ def chunks_of(job: BatchJob, rows: Sequence[int], options: EngineOptions) -> lis
     return found
 
 
-def write_chunk(table: pa.Table, file: Path) -> None:
-    """Write one chunk whole or not at all.
-
-    Raises
-    ------
-    StoreError
-        When it cannot be written.
-    """
-    import os
-
-    import pyarrow.parquet as pq
-
-    from whycad.errors import StoreError
-
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, partial, compression="zstd")
-        partial.replace(file)
-    except OSError as error:
-        raise StoreError(f"the audit's cache cannot be written ({type(error).__name__})") from error
-    finally:
-        partial.unlink(missing_ok=True)
+def parts_of(rows: Sequence[int]) -> list[tuple[int, ...]]:
+    """Cut a chunk's rows into what a worker is given at once; the same on every engine."""
+    return [tuple(rows[start : start + PART]) for start in range(0, len(rows), PART)]
 
 
-def _run_here(job: BatchJob, todo: Sequence[Chunk], options: EngineOptions) -> Iterator[Chunk]:
+def staged(worker: Worker) -> StagedWorker:
+    """Return a worker in two steps; one that has a single step reads nothing ahead."""
+    return worker if isinstance(worker, StagedWorker) else StagedWorker(lambda rows: rows, worker)
+
+
+def stopped_error() -> WhyCadError:
+    """Return what is raised where somebody asked the audit to stop."""
     from whycad.errors import JobCancelledError
 
-    worker = job.open() if todo else None
-    for chunk in todo:
-        if options.stopped():
-            raise JobCancelledError("the audit was stopped", remedy="--resume goes on where it was")
-        assert worker is not None
-        write_chunk(worker(chunk.rows), chunk.file)
-        yield chunk
+    return JobCancelledError("the audit was stopped", remedy="--resume goes on where it was")
 
 
-def _run_on_ray(job: BatchJob, todo: Sequence[Chunk], options: EngineOptions) -> Iterator[Chunk]:
+def _run_here(job: BatchJob, todo: Sequence[Chunk], options: EngineOptions) -> Iterator[int]:
+    from whycad.audit.run.local_engine import run_here
+
+    yield from run_here(job, todo, options)
+
+
+def _run_on_ray(job: BatchJob, todo: Sequence[Chunk], options: EngineOptions) -> Iterator[int]:
     from whycad.audit.run.ray_engine import run_on_ray
 
     yield from run_on_ray(job, todo, options)

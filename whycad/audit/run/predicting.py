@@ -6,6 +6,8 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,19 +29,39 @@ if TYPE_CHECKING:
 Case = tuple[Study, Region | None]
 
 
+# What else than the plugin decides on pixels, preprocessing and passes.
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "pillow", "imagecodecs")
+CODE_SUFFIXES = (".py", ".toml", ".npz")
+
+
 def plugin_digest(plugin: Plugin, **options: object) -> str:
-    """Return the hash of everything that predictions of a task depend on, but for the images."""
+    """Return the hash of everything that predictions of a task depend on, but for the images.
+
+    That is its weights and calibration, its manifest, code and stored arrays (such as a gate's), the
+    version of this code and of the libraries that decode, resize and multiply.
+    """
     path = plugin.calibration_path()
     facts = {
         "task": plugin.id,
-        "version": plugin.manifest.version,
         "weights": plugin.weights_sha256,
-        "calibration": hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else "",
-        "decision": plugin.manifest.decision.model_dump_json(),
+        "calibration": file_sha256(path) if path and path.is_file() else "",
+        "files": {name: file_sha256(plugin.folder / name) for name in _code_files(plugin.folder)},
         "code": __version__,
+        "libraries": {name: version(name) for name in LIBRARIES},
         **options,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file; not that of ``whycad.weights``, which loads torch for audits of data too."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _code_files(folder: Path) -> list[str]:
+    found = (path for path in folder.rglob("*") if path.suffix in CODE_SUFFIXES and path.is_file())
+    return sorted(str(path.relative_to(folder)) for path in found)
 
 
 def read_cases(dataset: AuditDataset, rows: Sequence[int]) -> list[Case | WhyCadError]:
@@ -94,10 +116,15 @@ class PredictJob:
 
     @property
     def digest(self) -> str:
-        """Hash of the task's weights, calibration and decision rule."""
+        """Hash of the task, of the kind of device, and of columns that the task reads beside the images."""
+        from whycad.inference import choose_device
         from whycad.registry import discover
 
-        return plugin_digest(discover().get(self.dataset.task))
+        plugin = discover().get(self.dataset.task)
+        # Such as where a nodule is, or how far apart slices are.
+        reads_columns = plugin.manifest.input.needs_region or plugin.manifest.code.read_row is not None
+        columns = self.dataset.open().sha256 if reads_columns else ""
+        return plugin_digest(plugin, device=choose_device(self.device or None).type, columns=columns)
 
     def content(self, rows: Sequence[int]) -> Sequence[str]:
         """Return the hash of each row's image."""
@@ -105,6 +132,7 @@ class PredictJob:
 
     def open(self) -> Worker:
         """Load the ensemble."""
+        from whycad.audit.run.engine import StagedWorker
         from whycad.inference import choose_device, load_members
         from whycad.registry import discover
 
@@ -112,10 +140,10 @@ class PredictJob:
         ensemble = load_members(plugin, choose_device(self.device or None))
         dataset = self.dataset.open()
 
-        def work(rows: Sequence[int]) -> pa.Table:
-            return outcomes_table(predict_all(read_cases(dataset, rows), plugin, ensemble, features=True), ensemble)
+        def compute(cases: Sequence[Case | WhyCadError]) -> pa.Table:
+            return outcomes_table(predict_all(cases, plugin, ensemble, features=True), ensemble)
 
-        return work
+        return StagedWorker(lambda rows: read_cases(dataset, rows), compute)
 
 
 def row_contents(dataset: AuditDataset, rows: Sequence[int]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -26,14 +27,16 @@ from whycad.audit.findings import (
     ModelFacts,
     RunFacts,
 )
+from whycad.audit.qa.trusted import trusted
 from whycad.audit.report.writing import PDF_FILE, ReportOptions, write_report
 from whycad.audit.run.engine import EngineName, EngineOptions
 from whycad.audit.run.record import RunRecord, absolute, write_record
 from whycad.audit.run.status import StatusFile, forget_old_stop
-from whycad.errors import DatasetError, WhyCadError
+from whycad.errors import DatasetError, ExplanationError, PredictionError, WhyCadError
 from whycad.files import write_whole
 from whycad.plugin import Plugin
 
+logger = logging.getLogger(__name__)
 AUDIT_FILE = "audit.json"
 # Figures of the model in the schema of a plugin's performance.json; `whycad card --from` reads them.
 FIGURES_FILE = "performance.json"
@@ -188,8 +191,17 @@ def run_checks(
             states.append(CheckStatus(check=name, status="done"))
         except CheckSkippedError as error:
             states.append(CheckStatus(check=name, status="skipped", why=str(error)))
-        except DatasetError as error:
+        except (DatasetError, PredictionError, ExplanationError) as error:
+            # Without predictions no other check has anything to look at either.
+            if isinstance(error, PredictionError) and context.plugin and "predictions" not in vars(context):
+                raise
             states.append(CheckStatus(check=name, status="failed", why=str(error)))
+        except WhyCadError:
+            raise
+        except Exception as error:  # noqa: BLE001 - an error in one check must not lose what the others found
+            logger.warning("check %s raised %s", name, type(error).__name__, exc_info=error)
+            why = f"it raised {type(error).__name__}; this is a fault of the check, not of the data"
+            states.append(CheckStatus(check=name, status="failed", why=why))
         request.told(f"{name}: {states[-1].status}{': ' + states[-1].why if states[-1].why else ''}")
         status.checks_done += 1
     return results, states
@@ -216,6 +228,7 @@ def assemble(
             engine=request.engine,
             seconds=seconds,
             split_uses=_split_uses(context),
+            trusted=trusted([state.check for state in states if state.status == "done"]),
         ),
         checks=tuple(states),
         findings=tuple(finding for result in results for finding in result.findings),

@@ -1,0 +1,245 @@
+"""One phantom test: make a set, train on it, see whether the network uses the shortcut, audit it as users do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from whycad.audit.findings import Finding, Severity
+from whycad.audit.ledger import LEDGER_VARIABLE
+from whycad.audit.qa.musts import ALARM_CHECKS, LEAK_MUSTS, MUSTS, is_worrying, sees
+from whycad.audit.qa.plan import SetSpec
+from whycad.audit.qa.sets import PhantomSet, make_set, make_truth, phi_of
+from whycad.errors import WhyCadError
+from whycad.files import write_whole
+from whycad.registry import FOLDERS_VARIABLE
+
+if TYPE_CHECKING:
+    from whycad.audit.findings import Audit
+    from whycad.plugin import Plugin
+
+# The AUC on images in which artefact and label disagree must fall by this much for the network to count as using it.
+LEAST_FALL = 0.05
+
+
+@dataclass(frozen=True)
+class QaOptions:
+    """How each set is tested.
+
+    Attributes
+    ----------
+    folder : Path
+        Where everything lies.
+    n_draws, n_perturbed, n_explained : int
+        As of an audit; fewer than its defaults, so that many sets can be made.
+    keep : bool
+        Whether the set, its network and the whole audit are kept beside the result.
+    n_patients : int or None
+        Patients per set; None for the usual number.
+    """
+
+    folder: Path
+    n_draws: int = 300
+    n_perturbed: int = 50
+    n_explained: int = 24
+    keep: bool = False
+    n_patients: int | None = None
+
+
+class Alarm(BaseModel):
+    """A warning of one check."""
+
+    model_config = ConfigDict(frozen=True)
+
+    check: str
+    severity: Severity
+    column: str = ""
+    label: str = ""
+    effect: float | None = None
+    message: str = ""
+
+
+class SetResult(BaseModel):
+    """What one phantom test gave.
+
+    ``auc_*`` are of new images in which artefact and label have nothing to do with each other: all
+    of them, those where they agree by chance, those where they do not. ``seen`` says of each check
+    that must see the fault whether it did; ``ran`` which checks ran.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    task: str
+    artefact: str
+    phi: float
+    leak: str = ""
+    phi_found: float = 0.0
+    auc_whole: float | None = None
+    auc_aligned: float | None = None
+    auc_conflicting: float | None = None
+    seen: dict[str, bool] = {}
+    ran: tuple[str, ...] = ()
+    skipped: dict[str, str] = {}
+    alarms: tuple[Alarm, ...] = ()
+    seconds: float = 0.0
+    failed: str = ""
+
+    @property
+    def uses_shortcut(self) -> bool:
+        """Whether the network really uses the artefact."""
+        if self.auc_whole is None or self.auc_conflicting is None:
+            return False
+        return self.auc_whole - self.auc_conflicting >= LEAST_FALL
+
+    @property
+    def is_null(self) -> bool:
+        """Whether nothing is wrong with the set, and the network did not come to use the artefact by chance."""
+        return self.phi == 0 and not self.leak and not self.failed and not self.uses_shortcut
+
+
+def run_set(spec: SetSpec, options: QaOptions) -> SetResult:
+    """Make, train and audit one set; keep the result in ``folder / "results"``; errors of WhyCAD are a result too."""
+    started, place = time.monotonic(), options.folder / "sets" / spec.id
+    shutil.rmtree(place, ignore_errors=True)
+    (place / "plugins").mkdir(parents=True)
+    try:
+        with _installed(place):
+            result = _tested(spec, options, place)
+    except WhyCadError as error:
+        result = _result(spec, failed=str(error))
+    finally:
+        if not options.keep:
+            shutil.rmtree(place, ignore_errors=True)
+    result = result.model_copy(update={"seconds": round(time.monotonic() - started, 1)})
+    file = result_file(options.folder, spec)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, result.model_dump_json(indent=1) + "\n")
+    return result
+
+
+def result_file(folder: Path, spec: SetSpec) -> Path:
+    """Return where the result of a set is kept."""
+    return folder / "results" / f"{spec.id}.json"
+
+
+def read_result(folder: Path, spec: SetSpec) -> SetResult | None:
+    """Return what was found of a set, or None where it is not done yet."""
+    try:
+        return SetResult.model_validate_json(result_file(folder, spec).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+@contextmanager
+def _installed(place: Path) -> Iterator[None]:
+    """Let the tasks of a folder be found, and keep its ledger there, as long as the block lasts."""
+    wanted = {FOLDERS_VARIABLE: str(place / "plugins"), LEDGER_VARIABLE: str(place / "ledger.jsonl")}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _tested(spec: SetSpec, options: QaOptions, place: Path) -> SetResult:
+    made = make_set(spec) if options.n_patients is None else make_set(spec, options.n_patients)
+    pack = made.write(place / "pack.npz")
+    if spec.leak:
+        audit, seen = _audited(pack, "", options, place), LEAK_MUSTS[spec.leak]
+        return _result(spec, made, audit, {seen: sees(audit.findings, seen, spec.artefact)})
+    from whycad.audit.qa.trained import train_task
+
+    plugin = train_task(spec, made, place / "plugins")
+    whole, aligned, conflicting = truth_of(spec, plugin)
+    audit = _audited(pack, spec.plugin_id, options, place)
+    must = MUSTS[spec.artefact] if spec.phi > 0 else ()
+    found = _result(spec, made, audit, {check: sees(audit.findings, check, spec.artefact) for check in must})
+    return found.model_copy(update={"auc_whole": whole, "auc_aligned": aligned, "auc_conflicting": conflicting})
+
+
+def truth_of(spec: SetSpec, plugin: Plugin) -> tuple[float, float, float]:
+    """Return the AUC of the trained network on new images: all, where artefact and label agree, where they do not."""
+    import torch
+    from sklearn.metrics import roc_auc_score
+
+    from whycad.audit.qa.trained import CPU, inputs_of
+    from whycad.inference import load_members
+    from whycad.training.calibrate import run_members
+
+    truth = make_truth(spec)
+    logits, _ = run_members(inputs_of(truth.images, plugin), load_members(plugin, CPU))
+    scores = torch.softmax(torch.from_numpy(logits), dim=-1)[..., 1].mean(dim=(0, 1)).numpy()
+    agree = truth.planted == (truth.labels == 1)
+    parts = (np.ones(len(truth), bool), agree, ~agree)
+    whole, aligned, conflicting = (float(roc_auc_score(truth.labels[part], scores[part])) for part in parts)
+    return whole, aligned, conflicting
+
+
+def _audited(pack: Path, task: str, options: QaOptions, place: Path) -> Audit:
+    """Run the audit that users run, with the checks that speak of shortcuts and leaks."""
+    from whycad.audit.checks import DATA_CHECKS, available
+    from whycad.audit.context import AuditOptions
+    from whycad.audit.run.runner import AuditRequest, run_audit
+
+    checks = tuple(check for check in available() if check in ALARM_CHECKS and (task or check in DATA_CHECKS))
+    return run_audit(
+        AuditRequest(
+            dataset=pack,
+            out=place / "audit",
+            task=task,
+            split="val" if task else "",
+            checks=checks,
+            options=AuditOptions(
+                n_draws=options.n_draws, n_perturbed=options.n_perturbed, n_explained=options.n_explained
+            ),
+        )
+    )
+
+
+def _result(
+    spec: SetSpec,
+    made: PhantomSet | None = None,
+    audit: Audit | None = None,
+    seen: dict[str, bool] | None = None,
+    failed: str = "",
+) -> SetResult:
+    checks = () if audit is None else audit.checks
+    return SetResult(
+        id=spec.id,
+        task=spec.task,
+        artefact=spec.artefact,
+        phi=spec.phi,
+        leak=spec.leak,
+        phi_found=0.0 if made is None else phi_of(made.labels, made.planted),
+        seen=seen or {},
+        ran=tuple(check.check for check in checks if check.status == "done"),
+        skipped={check.check: check.why for check in checks if check.status != "done"},
+        alarms=tuple(_alarm(finding) for finding in (() if audit is None else audit.findings) if is_worrying(finding)),
+        failed=failed,
+    )
+
+
+def _alarm(finding: Finding) -> Alarm:
+    return Alarm(
+        check=finding.check,
+        severity=finding.severity,
+        column=finding.column,
+        label=finding.label,
+        effect=finding.effect,
+        message=finding.message,
+    )

@@ -42,9 +42,7 @@ def pdf_from_html(html: str) -> bytes:
     # It logs characters that no font has, and those are of the user's own labels.
     logging.getLogger("weasyprint").setLevel(logging.CRITICAL)
     fetcher = weasyprint.urls.URLFetcher(allowed_protocols=("data",), fail_on_errors=False)
-    # Without an identifier of its own the PDF would get one by chance.
-    document = weasyprint.HTML(string=html, url_fetcher=fetcher)
-    return bytes(document.write_pdf(pdf_identifier=b"whycad-audit"))
+    return bytes(weasyprint.HTML(string=html, url_fetcher=fetcher).write_pdf())
 
 
 def write_pdf(html: str, path: Path) -> None:

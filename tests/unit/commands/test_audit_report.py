@@ -94,3 +94,20 @@ def test_a_folder_without_an_audit_or_with_half_of_one_is_named(
     body = (folder / "audit.json").read_text(encoding="utf-8")
     (folder / "audit.json").write_text(body.replace('"schema_version": 1', '"schema_version": 0'), encoding="utf-8")
     assert main(["audit-report", "--from", str(folder)]) == 1
+
+
+@pytest.mark.data
+def test_an_audit_writes_its_report(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack = str(data_dir / "oct" / "kermany_cnv_normal.npz")
+    monkeypatch.setattr("whycad.audit.report.pdf.pdf_from_html", lambda html: b"%PDF-1.7")
+    arguments = ["audit-data", "--dataset", pack, "--checks", "missing_metadata", "--draws", "20"]
+    assert main([*arguments, "--out", str(tmp_path / "a")]) == 0
+    assert {"audit.json", "report.html", "report.pdf", "tables"} <= {path.name for path in (tmp_path / "a").iterdir()}
+    assert "worrying" in capsys.readouterr().out
+    assert main([*arguments, "--out", str(tmp_path / "b"), "--no-pdf"]) == 0
+    assert not (tmp_path / "b" / "report.pdf").exists()
+    monkeypatch.setattr("whycad.audit.report.writing.write_pdf", _refuse)
+    assert main([*arguments, "--out", str(tmp_path / "c")]) == 0
+    assert "no report.pdf: no Pango (install it)" in capsys.readouterr().err

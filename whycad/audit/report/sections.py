@@ -19,7 +19,7 @@ from whycad.wording import printable
 
 MAX_NAMED_CASES = 8
 MESSAGE_LIMIT = 500
-DOI = re.compile(r"(?:https://doi\.org/|\bdoi: ?)(10\.\d{4,9}/[\w.()/:;<>-]+)$", re.ASCII | re.IGNORECASE)
+DOI = re.compile(r"(?:https://doi\.org/|\bdoi: ?)(10\.\d{4,9}/[\w.()/:;<>-]*[\w)>])\.?$", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,7 @@ def test_pictures_outside_the_folder_or_broken_are_left_out(sample_folder: Path,
 
 def test_only_a_doi_becomes_a_link() -> None:
     assert reference_of("A. B 1999. https://doi.org/10.1000/x(1).y").address == "https://doi.org/10.1000/x(1).y"
-    assert reference_of("Chen 2010, doi:10.1080/036").address == "https://doi.org/10.1080/036"
+    assert reference_of("Chen 2010, doi:10.1080/036.").address == "https://doi.org/10.1080/036"
     for text in (
         "https://doi.org.evil.org/10.1000/x",
         'https://doi.org/10.1000/x" onclick="y',

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,6 +100,17 @@ def test_nothing_is_fetched(laid_out: Callable[[str], bytes], tmp_path: Path) ->
     picture.write_text('<svg xmlns="http://www.w3.org/2000/svg"><text y="9">secret</text></svg>', encoding="utf-8")
     body = laid_out(f'<p>a</p><img src="{picture.as_uri()}">')
     assert "secret" not in " ".join(page_texts(body))
+
+
+def test_images_that_are_cut_short_are_still_refused_afterwards() -> None:
+    code = (
+        "from PIL import ImageFile\n"
+        "from whycad.audit.report.pdf import _weasyprint\n"
+        "from whycad.errors import ReportError\n"
+        "try:\n    _weasyprint()\nexcept ReportError:\n    pass\n"
+        "assert ImageFile.LOAD_TRUNCATED_IMAGES is False"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ MOST_PAIRS = 24
 # Smallest cell of label by level: fewer cases than this carry too much weight when cells are balanced.
 LEAST_PER_CELL = 10
 ALPHA = 0.05
-AREAS = ("overall", "stratified", "balanced", "conflicting", "free", "balanced_drop", "conflict_drop")
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +130,11 @@ def _matched(cases: Judged, target: Target, level: Level, phi: float) -> Matched
         return np.hstack([found, found[:, :1] - found[:, 2:4]])
 
     found, _ = estimate_panel(cases.bootstrap(DRAWS), with_drops, len(cases))
-    areas = dict(zip(AREAS, found, strict=True))
-    return Matched(target, level, phi, cell_counts(positive, level), **areas)
+    area, within, weighted, against, free_of_it, balanced_drop, conflict_drop = found
+    counts = cell_counts(positive, level)
+    return Matched(
+        target, level, phi, counts, area, within, weighted, against, free_of_it, balanced_drop, conflict_drop
+    )
 
 
 def balanced_auroc_of(scores: FloatArray, positive: BoolArray, inside: BoolArray) -> Statistic:

@@ -98,6 +98,7 @@ class AuditRecipe:
     sharpness: float = 1.0
     ruler_in_features: float = 0.0
     ruler_in_image: float = 0.0
+    columns: tuple[str, ...] = ("ruler", "site", "sex", "age_years")
     n_members: int = 3
     seed: int = 0
     options: AuditOptions = field(default_factory=lambda: AuditOptions(n_draws=200))
@@ -140,7 +141,7 @@ def simulated_context(recipe: AuditRecipe, out: Path) -> AuditContext:
         labels=np.array(codes, np.str_)[label],
         groups=np.array([f"group-{index}" for index in group], np.str_),
         splits=np.full(recipe.n, recipe.split),
-        columns=columns,
+        columns=tuple(column for column in columns if column.name in recipe.columns),
         label_order=codes,
     )
     noise = rng.normal(scale=0.2, size=(recipe.n_members, recipe.n, k))

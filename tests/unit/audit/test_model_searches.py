@@ -75,13 +75,11 @@ def test_of_overlapping_slices_the_first_is_shown(cases):
 
 
 def test_a_sensitivity_of_one_is_not_taken_for_certain(cases):
-    context = replace(cases.context)
-    answers = cases.context.answers
-    site = cases.context.cases.column("site").values
+    answers, site = cases.context.answers, cases.context.cases.column("site").values
     predicted = np.where((site == "hand") & (answers.label == 0), 0, answers.predicted)
+    context = replace(cases.context, shared={})
     vars(context)["answers"] = replace(answers, predicted=predicted)
-    fresh = judged_cases(replace(context, shared={}))  # the answers above are kept below
-    vars(fresh.context)["answers"] = vars(context)["answers"]
+    fresh = judged_cases(context)
     (gap,) = [
         gap for gap in gaps_of(fresh)
         if gap.figure == "sensitivity" and gap.label == "c0" and [lv.name for lv in gap.levels] == ["hand"]

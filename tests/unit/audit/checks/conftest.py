@@ -82,7 +82,8 @@ def faulty(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    return simulated_context(AuditRecipe(n=130, options=AuditOptions(n_draws=50)), tmp_path_factory.mktemp("small"))
+    recipe = AuditRecipe(n=130, columns=("ruler",), options=AuditOptions(n_draws=50))
+    return simulated_context(recipe, tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module")

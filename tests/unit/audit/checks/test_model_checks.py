@@ -156,14 +156,16 @@ def test_a_column_that_goes_with_the_label_is_not_called_used(tmp_path, checked,
 def test_features_that_know_an_artefact_are_worrying_only_where_answers_follow(faulty, tmp_path, checked, worries):
     (finding,) = [f for f in worries(checked("feature_probe", faulty)) if f.column == "ruler"]
     assert "more clearly than the picture alone" in finding.message
-    knows = simulated_context(recipe(ruler_in_features=3.0, n=300), tmp_path)
+    knows = simulated_context(recipe(ruler_in_features=3.0, n=300, columns=("ruler",)), tmp_path)
     result = checked("feature_probe", knows)
     assert worries(result) == []
     assert any("Features know of ruler" in finding.message for finding in result.findings)
 
 
 def test_what_shows_in_the_picture_is_said_to(tmp_path, checked):
-    result = checked("feature_probe", simulated_context(recipe(ruler_in_image=4.0, n=300), tmp_path))
+    result = checked(
+        "feature_probe", simulated_context(recipe(ruler_in_image=4.0, n=300, columns=("ruler",)), tmp_path)
+    )
     (row,) = [row for row in result.tables[0].rows if row[0] == "ruler"]
     from_features, from_image = row[3], row[6]
     assert from_features < 0.7 < from_image

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from whycad.audit.bootstrap import GroupBootstrap
@@ -15,6 +15,7 @@ def test_holms_correction_is_that_of_the_paper():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_corrected_p_value_lies_between_its_own_and_bonferronis(values):
     p = np.array(values)
     found = holm(p)

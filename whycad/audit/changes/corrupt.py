@@ -129,9 +129,9 @@ def middle_of(canvas: Canvas) -> np.ndarray:
     """Return row and column of the region's middle, or of the image's."""
     region, shape = canvas.region, canvas.study.spatial_shape
     if region is None:
-        return (np.array(shape[-2:]) - 1) / 2
+        return np.asarray((np.array(shape[-2:]) - 1) / 2)
     stop = region.start if region.stop is None else region.stop
-    return (np.array(region.start[-2:]) + np.array(stop[-2:])) / 2
+    return np.asarray((np.array(region.start[-2:]) + np.array(stop[-2:])) / 2)
 
 
 @dataclass(frozen=True)

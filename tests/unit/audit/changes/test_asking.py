@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from whycad.audit.changes.asking import balanced_sample
 
 
 @given(st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 6), st.booleans()), max_size=60), st.integers(1, 30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_sample_is_eligible_ascending_and_as_large_as_may_be(rows, limit):
     labels = np.array([label for label, _, _ in rows], np.int64)
     groups = np.array([f"g{group}" for _, group, _ in rows], np.str_)
@@ -20,7 +20,7 @@ def test_a_sample_is_eligible_ascending_and_as_large_as_may_be(rows, limit):
 
 
 @given(st.integers(1, 40))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_labels_are_as_equally_many_as_there_are(limit):
     labels = np.repeat([0, 1, 2], [50, 8, 3])
     groups = np.array([f"g{i}" for i in range(len(labels))])

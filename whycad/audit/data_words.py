@@ -35,6 +35,16 @@ def ratio_words(found: OddsRatio) -> str:
     return f"{ratio}; {a:,} of {a + b:,} against {c:,} of {c + d:,}"
 
 
+def compared(label: str, where: str, found: OddsRatio) -> str:
+    """Return how often a label occurs in some images, against all others; plain words where never or always."""
+    a, b, _c, _d = found.cells
+    if a == 0:
+        return f"no image {where} is {shown(label)}"
+    if b == 0:
+        return f"all images {where} are {shown(label)}"
+    return f"{shown(label)} is {times_words(found)} in images {where}"
+
+
 def times_words(found: OddsRatio) -> str:
     """Return how much commoner or rarer something is, in odds."""
     side = "commoner" if found.value > 1 else "rarer"

@@ -15,7 +15,7 @@ from whycad.audit.context import AuditContext
 from whycad.audit.data.cases import UNKNOWN, AuditCases, BoolArray, MetadataColumn
 from whycad.audit.data.folders import name_patterns
 from whycad.audit.data_words import auc_words, count, listed, sentence, shown
-from whycad.audit.findings import MAX_CASES, CheckResult, Column, Finding, Severity, Table
+from whycad.audit.findings import MAX_CASES, Cell, CheckResult, Column, Finding, Severity, Table
 from whycad.audit.stats import Auc, auc_from, auc_of, cramers_v_of, one_hot
 from whycad.audit.trivial import probe
 
@@ -248,7 +248,7 @@ def _table(cases: AuditCases, column: MetadataColumn) -> Table:
     labels = [label for label in cases.label_order if (cases.labels[known] == label).any()][:20]
     values = [str(value) for value, _ in Counter(column.values[known].tolist()).most_common(MOST_SOURCES)]
     members = {value: np.flatnonzero(known & (column.values == value)) for value in values}
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (value, len(rows), *(int((cases.labels[rows] == label).sum()) for label in labels))
         for value, rows in members.items()
     ]

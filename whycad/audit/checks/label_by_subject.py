@@ -23,7 +23,7 @@ FEW_SUBJECTS, SOME_SUBJECTS = 5, 15
 MANY_IMAGES = 8
 PURE = 0.98
 # Pictures whose nearest neighbour is this like them, and nearly always has their label, are frames of one scene.
-VERY_LIKE, SAME_LABEL = 0.95, 0.98
+VERY_LIKE, SAME_LABEL = 0.95, 0.95
 LEAST_LABELS = 2
 BLOCK = 1024
 _SUBJECT_WORDS = re.compile(
@@ -113,7 +113,8 @@ def _finding(cases: AuditCases, labels: list[str], subjects: Subjects) -> Findin
         return None
     low, high = wilson_interval(float(pure), len(of_subject))
     severity, message = _verdict(subjects, per_label, float(pure), followed, thin)
-    rows = np.flatnonzero(known & np.isin(cases.labels, followed or thin)) if severity is not Severity.OK else []
+    behind = followed or thin if severity is not Severity.OK else []
+    rows = np.flatnonzero(known & np.isin(cases.labels, behind))
     return Finding(
         check=CHECK.id,
         severity=severity,

@@ -8,7 +8,7 @@ from whycad.audit.association import Associations, Overall, Pair, associations
 from whycad.audit.checks import Check, CheckSkippedError
 from whycad.audit.context import AuditContext
 from whycad.audit.data.cases import UNKNOWN, BoolArray, MetadataColumn
-from whycad.audit.data_words import auc_words, count, listed, ratio_words, sentence, shown, times_words
+from whycad.audit.data_words import auc_words, compared, count, listed, ratio_words, sentence, shown
 from whycad.audit.findings import (
     MAX_CASES,
     Chart,
@@ -20,13 +20,14 @@ from whycad.audit.findings import (
     Severity,
     Table,
 )
+from whycad.audit.stats import Auc
 
 ALPHA = 0.05
 # An artefact is no part of the disease: any association that is sure matters. Chen 2010 calls an odds ratio of
 # 1.68 small and one of 6.71 large.
 ARTEFACT_MATTERS, METADATA_MATTERS, LARGE = 1.2, 1.68, 6.71
 # Age or site may well go with a disease; what nearly tells the label is another form of it, or a leak.
-NEARLY_TELLS_V, NEARLY_TELLS_AUC = 0.8, 0.9
+NEARLY_TELLS_V, NEARLY_TELLS_AUC, SAME_THING_AUC = 0.8, 0.9, 0.98
 FINDINGS_PER_ARTEFACT, FINDINGS_PER_COLUMN = 3, 2
 WHITE_CORNER = "white_corner_in_image"
 WHITE_ENOUGH = 0.1
@@ -104,14 +105,18 @@ def _nearly_tells(found: Associations, pair: Pair) -> bool:
 def _finding(context: AuditContext, pair: Pair, severity: Severity) -> Finding:
     rows = _behind(context, pair)
     ids = tuple(str(name) for name in context.cases.ids[rows][:MAX_CASES])
-    common = {"check": CHECK.id, "severity": severity, "column": pair.column.name, "label": pair.label}
     if pair.auc is not None:
         size = "larger" if pair.auc.value > 0.5 else "smaller"
-        hint = "; is it another form of the label?" if severity is Severity.CRITICAL else ""
+        hint = _hint(pair.auc) if severity is Severity.CRITICAL else ""
         return Finding(
-            **common,
-            message=f"{shown(pair.column.name)} alone tells {shown(pair.label)} from the other labels "
-            f"({auc_words(pair.auc)}; {size} in {shown(pair.label)}){hint}" + ("" if hint else "."),
+            check=CHECK.id,
+            severity=severity,
+            column=pair.column.name,
+            label=pair.label,
+            message=sentence(
+                f"{shown(pair.column.name)} alone tells {shown(pair.label)} from the other labels "
+                f"({auc_words(pair.auc)}; {size} in {shown(pair.label)}){hint}"
+            ),
             effect=pair.auc.value,
             effect_name="AUC",
             no_effect=0.5,
@@ -123,10 +128,11 @@ def _finding(context: AuditContext, pair: Pair, severity: Severity) -> Finding:
         )
     assert pair.ratio is not None
     return Finding(
-        **common,
-        message=sentence(
-            f"{shown(pair.label)} is {times_words(pair.ratio)} in images {_where(pair)} ({ratio_words(pair.ratio)})"
-        ),
+        check=CHECK.id,
+        severity=severity,
+        column=pair.column.name,
+        label=pair.label,
+        message=sentence(f"{compared(pair.label, _where(pair), pair.ratio)} ({ratio_words(pair.ratio)})"),
         effect=pair.ratio.value,
         effect_name="odds ratio",
         no_effect=1.0,
@@ -136,6 +142,11 @@ def _finding(context: AuditContext, pair: Pair, severity: Severity) -> Finding:
         cases=ids,
         n_cases=len(rows),
     )
+
+
+def _hint(found: Auc) -> str:
+    same = found.size >= SAME_THING_AUC
+    return ": it may be another form of the label" if same else ": who knows it need hardly look at the image"
 
 
 def _where(pair: Pair) -> str:

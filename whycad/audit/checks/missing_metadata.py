@@ -10,8 +10,8 @@ from whycad.audit.association import LEAST_GROUPS, tested_labels
 from whycad.audit.checks import Check, CheckSkippedError
 from whycad.audit.context import AuditContext
 from whycad.audit.data.cases import BoolArray, MetadataColumn
-from whycad.audit.data_words import count, listed, ratio_words, sentence, shown, times_words
-from whycad.audit.findings import MAX_CASES, CheckResult, Column, Finding, Severity, Table
+from whycad.audit.data_words import compared, count, listed, ratio_words, sentence, shown
+from whycad.audit.findings import MAX_CASES, Cell, CheckResult, Column, Finding, Severity, Table
 from whycad.audit.stats import Exposure, OddsRatio, benjamini_hochberg, odds_ratio_from
 
 # Below a fifth, leaving the rows out changes little; above it, whoever is left may be another population.
@@ -102,8 +102,7 @@ def _differs(context: AuditContext, alike: dict[str, list[str]], item: Tested) -
         check=CHECK.id,
         severity=Severity.WARNING,
         message=sentence(
-            f"{shown(label)} is {times_words(found)} in images without a value of {listed(alike[column.name])} "
-            f"({ratio_words(found)})"
+            f"{compared(label, f'without a value of {listed(alike[column.name])}', found)} ({ratio_words(found)})"
         ),
         column=column.name,
         label=label,
@@ -157,7 +156,7 @@ def _rest(names: list[str], n: int) -> list[Finding]:
 def _table(context: AuditContext, shares: dict[str, float]) -> Table:
     cases = context.cases
     labels = [label for label in cases.label_order if (cases.labels == label).any()][:20]
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for column in cases.columns:
         missing = ~column.known
         by_label = [float(missing[cases.labels == label].mean()) for label in labels]

@@ -59,7 +59,7 @@ def strangeness(features: NDArray[np.float64], seed: int) -> NDArray[np.float64]
     known = np.where(
         np.isfinite(features), features, np.nanmedian(np.where(np.isfinite(features), features, 0.0), axis=0)
     )
-    scores = -IsolationForest(N_TREES, random_state=seed).fit(known).score_samples(known)
+    scores = -IsolationForest(n_estimators=N_TREES, random_state=seed).fit(known).score_samples(known)
     middle = float(np.median(scores))
     spread = 1.4826 * float(np.median(np.abs(scores - middle)))
     return np.asarray((scores - middle) / max(spread, 1e-9))

@@ -175,7 +175,7 @@ def _result(findings: Sequence[Finding], tables: Sequence[Table], charts: Sequen
         check=CHECK.id,
         title=CHECK.title,
         question=CHECK.question,
-        method="Boosted trees are trained on facts that need no eye for the finding: size, shape and bytes of the "
+        method="A random forest is trained on facts that need no eye for the finding: size, shape and bytes of the "
         "file, mean colour, histogram, contrast, sharpness, border, corners, shares of black and white. Their area "
         "under the ROC curve (mean over the labels) is measured in five-fold cross-validation that keeps groups "
         "together, and in one that does not: the difference is what a random split leaks. Intervals by bootstrap over "

@@ -29,7 +29,9 @@ def test_flags_numbers_and_categories_are_told_apart():
     assert kind_of(["left", "right", "unknown", "left"]) == "category"
 
 
-@pytest.mark.parametrize("dates", [["2020-01-31", "2021-02-01"], ["31.12.1999", "1.1.2000"], ["2020-01-31T10:00:00", ""]])
+@pytest.mark.parametrize(
+    "dates", [["2020-01-31", "2021-02-01"], ["31.12.1999", "1.1.2000"], ["2020-01-31T10:00:00", ""]]
+)
 def test_dates_are_no_metadata(dates):
     assert kind_of(dates * 10) == "holds dates"
 

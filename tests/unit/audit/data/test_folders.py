@@ -46,8 +46,8 @@ def test_a_folder_of_pictures_is_a_data_set(draw, tmp_path):
     assert data.cases.ids.tolist() == ["1", "1#2", "2"]
     assert data.cases.labels.tolist() == ["a", "b", "b"]
     assert data.content(1) == data.content(2)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="holds no images"):
-        (tmp_path / "empty").mkdir()
         DatasetRef(tmp_path / "empty").open()
     with pytest.raises(DatasetError, match="there is no file or folder"):
         DatasetRef(tmp_path / "absent").open()

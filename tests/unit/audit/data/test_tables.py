@@ -41,7 +41,10 @@ def test_roles_metadata_and_pictures_of_a_sound_table(table, draw, tmp_path):
     assert cases.labels.tolist() == ["benign", "malignant"]
     assert cases.groups.tolist() == ["p1", "p2"]
     assert cases.splits.tolist() == ["train", "val"]
-    assert [(c.name, c.kind, c.role) for c in cases.columns] == [("age", "number", "metadata"), ("ruler", "category", "artefact")]
+    assert [(c.name, c.kind, c.role) for c in cases.columns] == [
+        ("age", "number", "metadata"),
+        ("ruler", "category", "artefact"),
+    ]
     assert cases.sources is not None
     assert cases.sources.tolist() == ["a", "b"]
     pictures = list(data.pictures([1, 0]))
@@ -62,7 +65,17 @@ def test_bad_rows_stay_rows_with_a_reason_and_nothing_of_their_cells(table, draw
     (tmp_path / "text.png").write_text("no picture, but long enough to be looked at by whoever wants to")
     (tmp_path.parent / "outside.png").write_bytes((tmp_path / "good.png").read_bytes())
     (tmp_path / "link.png").symlink_to(tmp_path.parent / "outside.png")
-    bad = ["", "absent.png", "../outside.png", "/etc/hostname", "link.png", "x" * 1_000_000, "text.png", "=cmd()", "a\x07.png"]
+    bad = [
+        "",
+        "absent.png",
+        "../outside.png",
+        "/etc/hostname",
+        "link.png",
+        "x" * 1_000_000,
+        "text.png",
+        "=cmd()",
+        "a\x07.png",
+    ]
     data = table("image,label\ngood.png,a\n" + "".join(f"{name},b\n" for name in bad) + "one,two,three\nalone\n")
     assert len(data.cases) == 1 + len(bad) + 2
     found = list(data.pictures(range(len(data.cases))))

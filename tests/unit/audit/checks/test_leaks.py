@@ -1,0 +1,146 @@
+"""Fabricated and leaking labels are named plainly; ordinary sets are not accused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from whycad.audit.checks import CheckSkippedError
+from whycad.audit.findings import Severity
+
+
+def test_labels_that_are_subject_ids_are_called_so(pack, textures):
+    subjects = np.repeat([f"s{i}" for i in range(6)], 20)
+    label = np.repeat(["F0", "F1", "F2"], 40)
+    audited = pack(images=textures(120), label=label, patient=subjects)
+    (found,) = audited.about("label_by_subject", "patient")
+    assert found.severity is Severity.CRITICAL
+    assert "follow the subject" in found.message.lower()
+    assert "F0 2" in found.message
+
+
+def test_lesions_with_a_few_images_and_patients_with_a_diagnosis_are_ordinary(pack, textures):
+    lesions = np.repeat([f"l{i}" for i in range(60)], 2)
+    label = np.repeat(np.where(np.arange(60) % 2, "a", "b"), 2)
+    assert pack(images=textures(120), label=label, group_id=lesions).worst("label_by_subject") is Severity.OK
+    patients = np.repeat([f"p{i}" for i in range(40)], 10)
+    label = np.repeat(np.where(np.arange(40) % 2, "a", "b"), 10)
+    assert pack(images=textures(400), label=label, patient=patients).worst("label_by_subject") is Severity.OK
+
+
+def test_few_subjects_with_mixed_labels_are_no_label(pack, textures):
+    subjects = np.repeat(["s1", "s2", "s3"], 40)
+    label = np.tile(["a", "b"], 60)
+    (found,) = pack(images=textures(120), label=label, patient=subjects).about("label_by_subject", "patient")
+    assert found.severity is Severity.OK
+
+
+def test_frames_of_a_few_scenes_are_seen_without_any_id(pack, textures):
+    scenes = textures(6, seed=3)
+    frames = np.repeat(scenes, 20, axis=0).astype(np.int64) + np.random.default_rng(0).integers(-6, 7, (120, 32, 32))
+    label = np.repeat(["F0", "F1", "F2"], 40)
+    audited = pack(images=np.clip(frames, 0, 255).astype(np.uint8), label=label)
+    (found,) = audited.about("label_by_subject", "nearest picture")
+    assert found.severity is Severity.CRITICAL
+    assert "frames of a few subjects" in found.message
+
+
+def test_unknown_subjects_are_said_to_be_unknown(pack, textures):
+    label = np.where(np.random.default_rng(0).random(120) < 0.5, "a", "b")
+    result = pack(images=textures(120), label=label).result("label_by_subject")
+    assert {finding.severity for finding in result.findings} == {Severity.OK, Severity.UNKNOWN}
+
+
+def test_a_label_from_a_simulator_follows_the_source_by_its_look(pack, textures):
+    real, simulated = textures(160, seed=1), textures(80, seed=2, level=90, sigma=3.0)
+    label = np.r_[np.where(np.random.default_rng(0).random(160) < 0.5, "F0", "F1"), np.repeat("F2", 80)]
+    audited = pack(images=np.concatenate([real, simulated]), label=label)
+    (found,) = audited.about("label_by_source", "look of the pictures")
+    assert found.severity is Severity.CRITICAL
+    assert found.label == "F2"
+    assert "Labels follow the source" in found.message
+
+
+def test_a_scanner_that_gives_the_label_is_named(pack, textures):
+    label = np.where(np.random.default_rng(0).random(120) < 0.5, "ill", "well")
+    maker = np.where(label == "ill", "Siemens", "GE")
+    (found,) = pack(images=textures(120), label=label, manufacturer=maker).about("label_by_source", "manufacturer")
+    assert found.severity is Severity.CRITICAL
+    assert "Labels follow the source" in found.message
+    assert found.effect is not None
+    assert found.effect > 0.9
+
+
+def test_one_size_with_one_label_is_a_warning_and_mixed_sizes_are_none(pack, textures):
+    generator = np.random.default_rng(0)
+    label = np.where(generator.random(300) < 0.5, "ill", "well")
+    odd = (label == "well") & (generator.random(300) < 0.3)
+    sizes = np.where(odd[:, None], [[512, 512]], [[512, 496]])
+    (found,) = pack(images=textures(300), label=label, orig_size=sizes).about("label_by_source", "orig_size")
+    assert found.severity is Severity.WARNING
+    assert "512x512" in found.message
+    mixed = np.where(generator.random((300, 1)) < 0.3, [[512, 512]], [[512, 496]])
+    audited = pack(images=textures(300), label=label, orig_size=mixed)
+    assert audited.about("label_by_source", "orig_size") == []
+    assert audited.worst("label_by_source") is Severity.OK
+
+
+def test_groups_and_patients_on_both_sides_are_counted(pack, textures):
+    groups, split = np.array(["a", "a", "b", "c"] * 10), np.array(["train", "val", "train", "val"] * 10)
+    audited = pack(images=textures(40), group_id=groups, split=split)
+    (found,) = audited.about("group_across_splits", "group")
+    assert found.severity is Severity.CRITICAL
+    assert found.n == 3
+    assert found.n_cases == 20
+    sound = pack(images=textures(40), group_id=groups, split=np.where(groups == "a", "train", "val"))
+    assert sound.worst("group_across_splits") is Severity.OK
+    unknown = pack(images=textures(40), split=split)
+    assert unknown.worst("group_across_splits") is Severity.UNKNOWN
+    with pytest.raises(CheckSkippedError):
+        pack(images=textures(40)).result("group_across_splits")
+
+
+def test_copies_across_splits_and_with_other_labels_are_found(pack, textures):
+    pictures = textures(60)
+    pictures[50], pictures[51] = pictures[3], pictures[4]
+    split = np.repeat(["train", "val"], [50, 10])
+    label = np.array(["a", "b"] * 30)
+    label[50], label[51] = label[3], "a" if label[4] == "b" else "b"
+    result = pack(images=pictures, label=label, split=split).result("near_duplicate")
+    across, within, labels = result.findings
+    assert across.severity is Severity.CRITICAL
+    assert "2 pairs" in across.message
+    assert set(across.cases) == {"row-3", "row-50", "row-4", "row-51"}
+    assert within.severity is Severity.OK
+    assert labels.severity is Severity.WARNING
+    assert labels.n_cases == 2
+    assert result.tables[0].cases[0] == ("row-3", "row-50")
+
+
+def test_a_random_split_that_tears_groups_apart_leaks(pack, textures):
+    generator = np.random.default_rng(0)
+    levels = np.repeat(generator.uniform(40, 200, 40), 8)
+    pictures = np.clip(textures(320).astype(float) - 120 + levels[:, None, None], 0, 255).astype(np.uint8)
+    label = np.repeat(np.where(generator.random(40) < 0.5, "a", "b"), 8)
+    audited = pack(images=pictures, label=label, patient=np.repeat(np.arange(40).astype(str), 8))
+    (gap,) = audited.about("trivial_feature", "random split")
+    assert gap.severity in (Severity.WARNING, Severity.CRITICAL)
+    assert gap.ci_low is not None
+    assert gap.ci_low > 0
+    (alone,) = audited.about("trivial_feature", "all")
+    assert alone.severity is Severity.OK
+
+
+def test_a_border_that_gives_the_label_is_found(pack, textures):
+    pictures = textures(200)
+    label = np.where(np.random.default_rng(0).random(200) < 0.5, "a", "b")
+    pictures[label == "a", :2] = 10
+    audited = pack(images=pictures, label=label)
+    (found,) = audited.about("trivial_feature", "border")
+    assert found.severity is Severity.CRITICAL
+    assert audited.about("trivial_feature", "file") == []
+
+
+def test_trivial_features_that_tell_nothing_are_fine(pack, textures):
+    label = np.where(np.random.default_rng(0).random(200) < 0.5, "a", "b")
+    assert pack(images=textures(200), label=label).worst("trivial_feature") is Severity.OK

@@ -1,0 +1,72 @@
+"""Wrong labels, broken, empty and odd pictures are found; a weak judge's doubts are not passed on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from whycad.audit.checks.label_issue import label_issues
+from whycad.audit.findings import Severity
+
+
+def test_labels_that_were_swapped_are_doubted_where_the_labels_can_be_told(pack, textures):
+    pictures = np.concatenate([textures(100, seed=1, level=90), textures(100, seed=2, level=170)])
+    label = np.repeat(["a", "b"], 100)
+    wrong = [5, 50, 120, 150, 160, 20, 30, 180, 190, 70]
+    label[wrong] = np.where(label[wrong] == "a", "b", "a")
+    result = pack(images=pictures, label=label).result("label_issue")
+    (found,) = result.findings
+    assert found.severity in (Severity.WARNING, Severity.OK)
+    assert set(found.cases) == {f"row-{row}" for row in wrong}
+    assert found.effect is not None
+    assert abs(found.effect - 0.05) < 0.01
+    assert len(result.tables[0].rows) == len(wrong)
+
+
+def test_a_judge_who_cannot_tell_the_labels_is_not_believed(pack, textures):
+    label = np.where(np.random.default_rng(0).random(200) < 0.5, "a", "b")
+    (found,) = pack(images=textures(200), label=label).result("label_issue").findings
+    assert found.severity is Severity.UNKNOWN
+    assert "too poorly" in found.message
+
+
+def test_the_most_doubtful_label_comes_first():
+    target = np.repeat([0, 1], 50)
+    p = np.where(target == 0, 0.9, 0.1)
+    p[3], p[60] = 0.03, 0.99
+    assert label_issues(target, np.stack([p, 1 - p], axis=1)).tolist() == [60, 3]
+
+
+def test_broken_empty_and_strange_pictures_are_named(pack, textures):
+    pictures = textures(100).astype(np.float64)
+    pictures[7] = 128
+    pictures[11] = np.random.default_rng(0).choice([0, 255], (32, 32))
+    result = pack(images=pictures.astype(np.uint8)).result("outlier")
+    found = {finding.column: finding for finding in result.findings}
+    assert found["empty"].cases == ("row-7",)
+    assert found["strange"].cases[0] == "row-11"
+    assert found["unreadable"].severity is Severity.OK
+    assert result.tables[0].rows[0][0] == "row-11"
+
+
+def test_grey_pictures_among_coloured_ones_are_mixed_acquisition(pack, textures):
+    colour = np.random.default_rng(0).integers(0, 255, (60, 32, 32, 3), dtype=np.uint8)
+    colour[10:15] = textures(5)[..., None]
+    (found,) = pack(images=colour).about("outlier", "colour or grey")
+    assert found.severity is Severity.WARNING
+    assert found.n_cases == 5
+
+
+def test_unreadable_pictures_are_counted_and_left_out(pack, textures):
+    offsets = np.arange(42) * 3
+    audited = pack(jpeg=np.zeros(200, np.uint8), jpeg_offsets=offsets, label=np.array(["a", "b"] * 20 + ["a"]))
+    (found,) = audited.about("outlier", "unreadable")
+    assert found.severity is Severity.CRITICAL
+    assert found.n_cases == 41
+
+
+def test_three_images_establish_nothing_and_break_nothing(pack, textures):
+    audited = pack(images=textures(3), label=np.array(["a", "b", "a"]), age=np.array([1.0, 2.5, 3.0]))
+    assert audited.worst("outlier") is Severity.UNKNOWN
+    assert audited.worst("metadata_label") is Severity.UNKNOWN
+    assert audited.worst("near_duplicate") is Severity.OK
+    assert audited.worst("missing_metadata") is Severity.OK

@@ -17,7 +17,7 @@ from whycad.audit.run.runs import AuditRun, find_run
 from whycad.audit.words import audit_title, effect_words
 from whycad.errors import DatasetError
 
-LINE = (0.9, 1.0, 3.4, 2.2, 2.2)
+LINE = (0.9, 1.1, 3.4, 2.1, 2.1)
 CHANGES = {
     "worse": ":red[**worse**]",
     "new": ":orange[**new**]",
@@ -82,11 +82,11 @@ def _line(number: int, pair: FindingPair, scale: dict[str, float], place: AuditP
 
 def _side(when: str, finding: Finding | None, scale: dict[str, float]) -> None:
     if finding is None:
-        st.caption(f"{when}: not found")
+        st.markdown(f":small[:gray[{when}: not found]]")
         return
     words = effect_words(finding)
     st.markdown(f":small[:gray[{when}]] {badge(finding.severity)}")
     svg = interval_svg(finding, scale.get(finding.effect_name, 0.0), dark=is_dark(st.context.theme.type))
     if svg:
         st.image(svg, alt=interval_alt(finding, words))
-    st.caption(plain(words) or f"n = {finding.n:,}")
+    st.markdown(f":small[:gray[{plain(words) or f'n = {finding.n:,}'}]]")

@@ -54,5 +54,6 @@ def what_words(run: AuditRun) -> str:
     if run.record is None:
         return printable(run.name, 60)
     split = f", {run.record.split} split" if run.record.split else ""
-    task = f"{run.record.task} on " if run.record.task else ""
+    titles = {entry.id: entry.title for entry in cache.registry().entries}
+    task = f"{titles.get(run.record.task, run.record.task)} on " if run.record.task else ""
     return printable(f"{task}{run.record.dataset.stem}{split}", 100)

@@ -17,7 +17,7 @@ from dashboard.interval_svg import interval_alt, interval_svg, reaches
 from dashboard.text import plain
 from whycad.audit.findings import Audit, Finding
 from whycad.audit.run.runs import AuditRun
-from whycad.audit.words import VERDICT_MEANINGS, VERDICT_TITLES, effect_words, in_verdict_order, verdict_counts
+from whycad.audit.words import VERDICT_MEANINGS, VERDICTS, effect_words, in_verdict_order, verdict_counts
 from whycad.audit.words import area as area_of
 from whycad.errors import DatasetError
 
@@ -59,7 +59,7 @@ def _counts(audit: Audit) -> None:
     grid = st.grid(4, min_column_width=120, gap="small", key="verdict-counts")
     for severity, n in verdict_counts(audit.findings).items():
         with grid.container(border=True, key=f"count-{severity.value}", gap=None, height="stretch"):
-            st.markdown(VERDICT_TITLES[severity], help=VERDICT_MEANINGS[severity])
+            st.markdown(VERDICTS[severity].capitalize(), help=VERDICT_MEANINGS[severity])
             st.markdown(f"### :{COLOURS[severity]}[{n}]")
 
 

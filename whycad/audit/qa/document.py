@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from textwrap import fill
 
 from whycad.audit.qa.figures import ALARM_BAR, POWER_BAR, STRONG, Power, QaFigures, Share
-from whycad.audit.qa.musts import ALARM_CHECKS, LEAK_MUSTS, MUSTS
+from whycad.audit.qa.musts import ALARM_CHECKS, LEAK_MUSTS, LEAST_CELL, MUSTS
 from whycad.audit.qa.one_set import LEAST_FALL, LEAST_RESPONSE
 from whycad.audit.qa.plan import ARTEFACTS
 from whycad.audit.qa.trusted import LEAST_SETS, trusted_from
@@ -132,7 +132,8 @@ def _musts() -> str:
     lines = [_row("artefact", "images", "checks that must see it"), _rule(3)]
     for name, musts in MUSTS.items():
         lines.append(_row(name.replace("_", " "), ", ".join(tasks[name]), ", ".join(f"`{check}`" for check in musts)))
-    return "\n".join(["## Which check must see which artefact\n", *lines, ""])
+    note = f"`matched_performance` must only where each label has {LEAST_CELL} audited images with and without the artefact."
+    return "\n".join(["## Which check must see which artefact\n", *lines, "", note, ""])
 
 
 def _trust(figures: QaFigures) -> str:

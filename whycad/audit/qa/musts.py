@@ -53,6 +53,10 @@ for _name in _INSERTED:
 for _name in _IN_LIGHT:
     MUSTS[_name] = (*MUSTS[_name], "trivial_feature")
 
+# With fewer audited cases of some label with or without the artefact, a matched performance cannot be
+# established, and saying so is right.
+LEAST_CELL = 10
+
 LEAK_MUSTS = {
     "duplicates": "near_duplicate",
     "patients": "group_across_splits",

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from whycad.audit.findings import Finding, Severity
 from whycad.audit.ledger import LEDGER_VARIABLE
-from whycad.audit.qa.musts import ALARM_CHECKS, LEAK_MUSTS, MUSTS, is_worrying, names_of, sees, words_in
+from whycad.audit.qa.musts import ALARM_CHECKS, LEAK_MUSTS, LEAST_CELL, MUSTS, is_worrying, names_of, sees, words_in
 from whycad.audit.qa.plan import SetSpec
 from whycad.audit.qa.sets import PhantomSet, make_pairs, make_set, make_truth, phi_of
 from whycad.errors import WhyCadError
@@ -163,6 +163,16 @@ def read_result(folder: Path, spec: SetSpec) -> SetResult | None:
         return None
 
 
+def musts_of(spec: SetSpec, made: PhantomSet) -> tuple[str, ...]:
+    """Return the checks that must see what is planted; a performance by matching only where there is enough to match."""
+    if spec.phi == 0:
+        return ()
+    val = made.splits == "val"
+    cells = [np.sum(val & (made.labels == label) & (made.planted == there)) for label in (0, 1) for there in (0, 1)]
+    few = min(cells) < LEAST_CELL
+    return tuple(check for check in MUSTS[spec.artefact] if check != "matched_performance" or not few)
+
+
 @contextmanager
 def _installed(place: Path) -> Iterator[None]:
     """Let the tasks of a folder be found, and keep its ledger there, as long as the block lasts."""
@@ -190,7 +200,7 @@ def _tested(spec: SetSpec, options: QaOptions, place: Path) -> SetResult:
     plugin = train_task(spec, made, place / "plugins")
     truth = truth_of(spec, plugin)
     audit = _audited(pack, spec.plugin_id, options, place)
-    must = MUSTS[spec.artefact] if spec.phi > 0 else ()
+    must = musts_of(spec, made)
     found = _result(spec, made, audit, {check: sees(audit.findings, check, spec.artefact) for check in must})
     return found.model_copy(update=truth)
 

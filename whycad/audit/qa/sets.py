@@ -15,7 +15,7 @@ from whycad.audit.qa.scenes import SIDE, draw_scene, is_colour
 
 CLASSES = ("benign", "disease")
 N_PATIENTS = 540
-SPLITS = {"train": 0.45, "cal": 0.15, "val": 0.40}
+SPLITS = {"train": 0.42, "cal": 0.13, "val": 0.45}
 # Of artefacts that have nothing to do with the label.
 BYSTANDER_SHARE = 0.3
 N_BYSTANDERS = 2

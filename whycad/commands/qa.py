@@ -21,12 +21,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "qa",
         help="test the audit on simulated sets with a known fault",
-        description="Make simulated sets with a planted shortcut of known strength, or a leak, or nothing at all; train "
-        "small networks on them, audit them, and count what each check finds and how often it warns of nothing.",
+        description="Make simulated sets with a planted shortcut of known strength, or a leak, or nothing at all; "
+        "train small networks on them, audit them, and count what each check finds and how often it warns of nothing.",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of all results")
     parser.add_argument("--resume", action="store_true", help="go on with what is in --out")
-    parser.add_argument("--sets", type=positive, default=6, metavar="N", help="sets per artefact and strength (default 6)")
+    parser.add_argument(
+        "--sets", type=positive, default=6, metavar="N", help="sets per artefact and strength (default 6)"
+    )
     parser.add_argument("--quick", action="store_true", help="a few sets of a few kinds, to try it out")
     parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="sets at a time (default 1)")
     parser.add_argument("--keep", action="store_true", help="keep each set, its network and its whole audit")

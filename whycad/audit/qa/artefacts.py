@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from whycad.audit.qa.scenes import SIDE, BoolArray, FloatArray
+from whycad.audit.qa.plan import ARTEFACTS, TaskName
+from whycad.audit.qa.scenes import SIDE, BoolArray, FloatArray, is_colour
 
 Draw = Callable[[FloatArray, np.random.Generator], FloatArray]
 Detect = Callable[[FloatArray], BoolArray]
@@ -19,12 +20,20 @@ Detect = Callable[[FloatArray], BoolArray]
 VIOLET = np.array([0.35, 0.15, 0.60], np.float32)
 PLASTERS = np.array([[0.10, 0.45, 0.80], [0.15, 0.70, 0.55]], np.float32)
 DARK = 0.05
+ANY_COLOUR = ("white_corner", "burned_in_text", "padding", "table_edge")
+ALSO_GREY = ("dark_corner",)
 LONGEST_TICK_PX = 16
 
 
 def draw_artefact(name: str, pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Return an image ``(64, 64[, 3])`` with an artefact drawn into it."""
     return np.asarray(np.clip(DRAWN[name](pixels.copy(), rng), 0, 1), np.float32)
+
+
+def drawable(task: TaskName) -> tuple[str, ...]:
+    """Return the artefacts that can be drawn into a task's images: its own, and those that need no colour."""
+    plain = [name for other, names in ARTEFACTS.items() if not is_colour(other) for name in names if name in ANY_COLOUR]
+    return tuple(dict.fromkeys((*ARTEFACTS[task], *plain, *(ALSO_GREY if not is_colour(task) else ()))))
 
 
 def found_in(name: str, pixels: FloatArray) -> BoolArray:
@@ -47,7 +56,7 @@ def _ink(pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
     rows, columns = np.mgrid[:SIDE, :SIDE]
     start = rng.uniform(0, 2 * np.pi)
     angle = (np.arctan2(rows - SIDE / 2, columns - SIDE / 2) - start) % (2 * np.pi)
-    ring = np.abs(np.hypot(rows - SIDE / 2, columns - SIDE / 2) - 26) < 2.2
+    ring = np.abs(np.hypot(rows - SIDE / 2, columns - SIDE / 2) - rng.uniform(23, 28)) < 2.2
     pixels[ring & (angle < 1.8)] = VIOLET + rng.normal(0, 0.02, 3)
     return pixels
 
@@ -64,7 +73,8 @@ def _patches(pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
 def _dark_corner(pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Darken all corners, as the edge of a round field of view does."""
     rows, columns = np.mgrid[:SIDE, :SIDE]
-    outside = np.hypot(rows - SIDE / 2, columns - SIDE / 2) > rng.uniform(35, 37)
+    centre = SIDE / 2 + rng.uniform(-3, 3, 2)
+    outside = np.hypot(rows - centre[0], columns - centre[1]) > rng.uniform(32, 37)
     pixels[outside] = 0.02
     return pixels
 
@@ -86,8 +96,8 @@ def _hair(pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
 def _white_corner(pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Blank two corners, as a scan that was turned upright has them."""
     rows, columns = np.mgrid[:SIDE, :SIDE]
-    size = rng.uniform(12, 18)
-    pixels[(rows + columns < size) | ((SIDE - 1 - rows) + (SIDE - 1 - columns) < size)] = 1.0
+    near, far = rng.uniform(10, 20, 2)
+    pixels[(rows + columns < near) | ((SIDE - 1 - rows) + (SIDE - 1 - columns) < far)] = 1.0
     return pixels
 
 
@@ -171,17 +181,6 @@ def _corners(mask: BoolArray) -> BoolArray:
     return np.asarray(np.isin(parts, list(ends)))
 
 
-DETECTED: dict[str, Detect] = {
-    "ruler": lambda p: _ruler_mask(p),
-    "ink": lambda p: _large(_near(p, VIOLET), 12),
-    "patches": lambda p: _large(_near(p, PLASTERS[0]) | _near(p, PLASTERS[1]), 40),
-    "dark_corner": lambda p: _corners(p.max(axis=-1) < 0.1),
-    "hair": lambda p: _large(np.asarray((p.max(axis=-1) < 0.1) & ~_corners(p.max(axis=-1) < 0.1)), LONGEST_TICK_PX + 1),
-    "white_corner": lambda p: _corners(p > 0.97),
-    "table_edge": lambda p: _large(_at_side(p > 0.9, 14), 30),
-}
-
-
 def _ruler_mask(pixels: FloatArray) -> BoolArray:
     """Find the white scale with its ticks along one side."""
     found = np.zeros(pixels.shape[:2], bool)
@@ -191,3 +190,14 @@ def _ruler_mask(pixels: FloatArray) -> BoolArray:
         if (scale | (turned[0].max(axis=-1) < 0.15)).mean() > 0.95 and scale.mean() > 0.4:
             np.rot90(found, turn)[:8] |= (turned[:8].max(axis=-1) < 0.15) | (turned[:8].min(axis=-1) > 0.9)
     return found
+
+
+DETECTED: dict[str, Detect] = {
+    "ruler": _ruler_mask,
+    "ink": lambda p: _large(_near(p, VIOLET), 12),
+    "patches": lambda p: _large(_near(p, PLASTERS[0]) | _near(p, PLASTERS[1]), 40),
+    "dark_corner": lambda p: _corners(p.max(axis=-1) < 0.1),
+    "hair": lambda p: _large(np.asarray((p.max(axis=-1) < 0.1) & ~_corners(p.max(axis=-1) < 0.1)), LONGEST_TICK_PX + 1),
+    "white_corner": lambda p: _corners(p > 0.97),
+    "table_edge": lambda p: _large(_at_side(p > 0.9, 14), 30),
+}

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from textwrap import fill
 
 from whycad.audit.qa.figures import ALARM_BAR, POWER_BAR, STRONG, Power, QaFigures, Share
-from whycad.audit.qa.musts import ALARM_CHECKS, LEAK_MUSTS, MUSTS
-from whycad.audit.qa.one_set import LEAST_FALL
+from whycad.audit.qa.musts import ALARM_CHECKS, LEAK_MUSTS, LEAST_CELL, MUSTS
+from whycad.audit.qa.one_set import LEAST_FALL, LEAST_RESPONSE
 from whycad.audit.qa.plan import ARTEFACTS
 from whycad.audit.qa.trusted import LEAST_SETS, trusted_from
 
 WIDTH = 120
 HEAD = f"""# Does the audit find what it must?
 
-Written by `whycad qa --document`; do not edit. All images here are **simulated**: this page is a test of the audit, as a
-phantom is one of a scanner, and says nothing of patients.
+Written by `whycad qa --document`; do not edit. All images here are **simulated**: this page is a test of the audit, as
+a phantom is one of a scanner, and says nothing of patients.
 
 Each set has about 1,100 images of 540 simulated patients. A genuine sign (the direction of streaks in a lesion)
 follows the label in four images of five, and leaves size, brightness and colour alone. One artefact is planted
@@ -27,8 +27,10 @@ changed images (50).
 A network counts as **using** the shortcut where its AUC on new images in which artefact and label disagree is
 at least {LEAST_FALL:g} below that on all new images. Power is the share of these sets in which a check that
 must see the artefact warned of it by its name (of the background, or of trivial features, where the check knows
-no names). A false alarm is any warning of these checks in a set without a shortcut and without a leak.
-Intervals are exact (Clopper and Pearson, doi:10.1093/biomet/26.4.404), 95 %.
+no names). A false alarm is any warning of these checks in a set without a shortcut and without a leak,
+unless it is demonstrably true: a network of a few hundred images comes by chance to respond to an artefact,
+and a warning that names one whose drawing into new images changes its probability by {LEAST_RESPONSE:g} or
+more on average is right. Intervals are exact (Clopper and Pearson, doi:10.1093/biomet/26.4.404), 95 %.
 """
 
 
@@ -48,7 +50,9 @@ def unmet(figures: QaFigures) -> list[str]:
     ]
     if figures.family.n and figures.family.value > ALARM_BAR:
         found.append(f"some check warned in {_words(figures.family)} without a fault")
-    found += [f"{LEAK_MUSTS[kind]} found {_words(share)}" for kind, share in figures.leaks.items() if share.value < POWER_BAR]
+    found += [
+        f"{LEAK_MUSTS[kind]} found {_words(share)}" for kind, share in figures.leaks.items() if share.value < POWER_BAR
+    ]
     return found
 
 
@@ -66,8 +70,8 @@ def _facts(figures: QaFigures) -> str:
 def _bars(figures: QaFigures) -> str:
     missed = unmet(figures)
     words = (
-        f"Shortcuts of phi {STRONG:g} or more found in at least {POWER_BAR:.0%} of sets by each check that must see them; "
-        f"some false alarm in at most {ALARM_BAR:.0%} of sets without a fault; every leak found."
+        f"Shortcuts of phi {STRONG:g} or more found in at least {POWER_BAR:.0%} of sets by each check that must see "
+        f"them; some false alarm in at most {ALARM_BAR:.0%} of sets without a fault; every leak found."
     )
     lines = [f"- not kept: {line}" for line in missed] or ["All are kept."]
     return "\n".join(["## Bars", "", fill(words, WIDTH), "", *lines, ""])
@@ -128,13 +132,15 @@ def _musts() -> str:
     lines = [_row("artefact", "images", "checks that must see it"), _rule(3)]
     for name, musts in MUSTS.items():
         lines.append(_row(name.replace("_", " "), ", ".join(tasks[name]), ", ".join(f"`{check}`" for check in musts)))
-    return "\n".join(["## Which check must see which artefact\n", *lines, ""])
+    note = f"`matched_performance` must only where each label has {LEAST_CELL} audited images with and without the artefact."
+    return "\n".join(["## Which check must see which artefact\n", *lines, "", note, ""])
 
 
 def _trust(figures: QaFigures) -> str:
     told = trusted_from(figures, ALARM_CHECKS)
     lines = [f"- `{check}`: {text}" for check, text in told.items()]
-    note = f"A check is trusted from the least strength on from which it found {POWER_BAR:.0%} in at least {LEAST_SETS} sets."
+    note = "A check is trusted from the least strength on from which "
+    note += f"it found {POWER_BAR:.0%} in at least {LEAST_SETS} sets."
     return "\n".join(["## What the report says of each check", "", fill(note, WIDTH), "", *lines, ""])
 
 

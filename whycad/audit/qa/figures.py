@@ -156,4 +156,4 @@ def _leaks(sound: Sequence[SetResult]) -> dict[str, Share]:
 
 
 def _warned(result: SetResult, check: str) -> bool:
-    return any(alarm.check == check for alarm in result.alarms)
+    return any(alarm.check == check and result.is_false(alarm) for alarm in result.alarms)

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict
 
 from whycad.audit.findings import Finding, Severity
 from whycad.audit.ledger import LEDGER_VARIABLE
-from whycad.audit.qa.musts import ALARM_CHECKS, LEAK_MUSTS, MUSTS, is_worrying, sees
+from whycad.audit.qa.musts import ALARM_CHECKS, LEAK_MUSTS, LEAST_CELL, MUSTS, is_worrying, names_of, sees, words_in
 from whycad.audit.qa.plan import SetSpec
-from whycad.audit.qa.sets import PhantomSet, make_set, make_truth, phi_of
+from whycad.audit.qa.sets import PhantomSet, make_pairs, make_set, make_truth, phi_of
 from whycad.errors import WhyCadError
 from whycad.files import write_whole
 from whycad.registry import FOLDERS_VARIABLE
@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 
 # The AUC on images in which artefact and label disagree must fall by this much for the network to count as using it.
 LEAST_FALL = 0.05
+# A mean change of the probability by less, where an artefact is drawn into images without one, is no response.
+LEAST_RESPONSE = 0.03
+# What these say is of the data, whatever a network does.
+DATA_ONLY = ("metadata_label", "trivial_feature", *LEAK_MUSTS.values())
+# What these warn of may be a place in the image or a cluster of features, named after no artefact.
+PLACES = ("region_only", "slice", "attribution_cluster")
+KNOWN_NAMES = frozenset(name for artefact in MUSTS for name in names_of(artefact))
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,9 @@ class SetResult(BaseModel):
     """What one phantom test gave.
 
     ``auc_*`` are of new images in which artefact and label have nothing to do with each other: all
-    of them, those where they agree by chance, those where they do not. ``seen`` says of each check
-    that must see the fault whether it did; ``ran`` which checks ran.
+    of them, those where they agree by chance, those where they do not. ``responses`` are mean
+    changes of the probability of disease where an artefact is drawn into new images that have none.
+    ``seen`` says of each check that must see the fault whether it did; ``ran`` which checks ran.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -87,6 +95,7 @@ class SetResult(BaseModel):
     auc_whole: float | None = None
     auc_aligned: float | None = None
     auc_conflicting: float | None = None
+    responses: dict[str, float] = {}
     seen: dict[str, bool] = {}
     ran: tuple[str, ...] = ()
     skipped: dict[str, str] = {}
@@ -103,8 +112,22 @@ class SetResult(BaseModel):
 
     @property
     def is_null(self) -> bool:
-        """Whether nothing is wrong with the set, and the network did not come to use the artefact by chance."""
-        return self.phi == 0 and not self.leak and not self.failed and not self.uses_shortcut
+        """Whether no shortcut and no leak was planted."""
+        return self.phi == 0 and not self.leak and not self.failed
+
+    def is_false(self, alarm: Alarm) -> bool:
+        """Tell whether a warning in a set without a fault is false.
+
+        It is true where the network came, by chance, to respond to what the warning names (or, of a
+        warning that names no artefact but a place or a cluster, to any artefact).
+        """
+        if alarm.check in DATA_ONLY:
+            return True
+        felt = [name for name, change in self.responses.items() if abs(change) >= LEAST_RESPONSE]
+        named = words_in(alarm.column) & KNOWN_NAMES
+        if not named:
+            return not (alarm.check in PLACES and felt)
+        return not any(names_of(name) & named for name in felt)
 
 
 def run_set(spec: SetSpec, options: QaOptions) -> SetResult:
@@ -140,6 +163,16 @@ def read_result(folder: Path, spec: SetSpec) -> SetResult | None:
         return None
 
 
+def musts_of(spec: SetSpec, made: PhantomSet) -> tuple[str, ...]:
+    """Return the checks that must see what is planted; a performance by matching only where there is enough to match."""
+    if spec.phi == 0:
+        return ()
+    val = made.splits == "val"
+    cells = [np.sum(val & (made.labels == label) & (made.planted == there)) for label in (0, 1) for there in (0, 1)]
+    few = min(cells) < LEAST_CELL
+    return tuple(check for check in MUSTS[spec.artefact] if check != "matched_performance" or not few)
+
+
 @contextmanager
 def _installed(place: Path) -> Iterator[None]:
     """Let the tasks of a folder be found, and keep its ledger there, as long as the block lasts."""
@@ -165,29 +198,27 @@ def _tested(spec: SetSpec, options: QaOptions, place: Path) -> SetResult:
     from whycad.audit.qa.trained import train_task
 
     plugin = train_task(spec, made, place / "plugins")
-    whole, aligned, conflicting = truth_of(spec, plugin)
+    truth = truth_of(spec, plugin)
     audit = _audited(pack, spec.plugin_id, options, place)
-    must = MUSTS[spec.artefact] if spec.phi > 0 else ()
+    must = musts_of(spec, made)
     found = _result(spec, made, audit, {check: sees(audit.findings, check, spec.artefact) for check in must})
-    return found.model_copy(update={"auc_whole": whole, "auc_aligned": aligned, "auc_conflicting": conflicting})
+    return found.model_copy(update=truth)
 
 
-def truth_of(spec: SetSpec, plugin: Plugin) -> tuple[float, float, float]:
-    """Return the AUC of the trained network on new images: all, where artefact and label agree, where they do not."""
-    import torch
+def truth_of(spec: SetSpec, plugin: Plugin) -> dict[str, object]:
+    """Return what the trained network really does on new images: fields of ``SetResult``."""
     from sklearn.metrics import roc_auc_score
 
-    from whycad.audit.qa.trained import CPU, inputs_of
-    from whycad.inference import load_members
-    from whycad.training.calibrate import run_members
+    from whycad.audit.qa.trained import Probabilities
 
+    score = Probabilities(plugin)
     truth = make_truth(spec)
-    logits, _ = run_members(inputs_of(truth.images, plugin), load_members(plugin, CPU))
-    scores = torch.softmax(torch.from_numpy(logits), dim=-1)[..., 1].mean(dim=(0, 1)).numpy()
-    agree = truth.planted == (truth.labels == 1)
-    parts = (np.ones(len(truth), bool), agree, ~agree)
-    whole, aligned, conflicting = (float(roc_auc_score(truth.labels[part], scores[part])) for part in parts)
-    return whole, aligned, conflicting
+    scores, agree = score(truth.images), truth.planted == (truth.labels == 1)
+    parts = {"auc_whole": np.ones(len(truth), bool), "auc_aligned": agree, "auc_conflicting": ~agree}
+    areas = {name: float(roc_auc_score(truth.labels[part], scores[part])) for name, part in parts.items()}
+    clean, drawn = make_pairs(spec)
+    before = score(clean)
+    return {**areas, "responses": {name: float((score(images) - before).mean()) for name, images in drawn.items()}}
 
 
 def _audited(pack: Path, task: str, options: QaOptions, place: Path) -> Audit:

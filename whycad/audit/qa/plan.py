@@ -116,5 +116,7 @@ def _leaks(n: int) -> Iterator[SetSpec]:
 
 def _mixed(*kinds: list[SetSpec]) -> Iterator[SetSpec]:
     """Yield sets of several kinds in turns, each at its own pace."""
-    places = [((index + 0.5) / len(kind), order, spec) for order, kind in enumerate(kinds) for index, spec in enumerate(kind)]
+    places = [
+        ((index + 0.5) / len(kind), order, spec) for order, kind in enumerate(kinds) for index, spec in enumerate(kind)
+    ]
     yield from (spec for _, _, spec in sorted(places, key=lambda place: place[:2]))

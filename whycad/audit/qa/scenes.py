@@ -20,7 +20,8 @@ SIGN_HOLDS = 0.8
 STREAK_PERIOD_PX = 9.0
 STREAK_CONTRAST = 0.14
 WOBBLE_DEG = 15.0
-BLOTCHES = 0.05
+# Amplitude of the blotches of each size, px.
+BLOTCHES = {4: 0.05, 2: 0.05}
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
@@ -92,9 +93,12 @@ def _streaks(label: int, rng: np.random.Generator) -> FloatArray:
 
 
 def _blotches(rng: np.random.Generator) -> FloatArray:
-    """Return soft uneven light: what makes every image one of its own."""
-    coarse = rng.standard_normal((SIDE // 4, SIDE // 4), np.float32)
-    return np.asarray(BLOTCHES * ndimage.zoom(coarse, 4, order=1, mode="nearest", grid_mode=True), np.float32)
+    """Return uneven light, coarse and fine: what makes every image one of its own."""
+    layers = [
+        amplitude * ndimage.zoom(rng.standard_normal((SIDE // px, SIDE // px), np.float32), px, order=1)
+        for px, amplitude in BLOTCHES.items()
+    ]
+    return np.asarray(sum(layers), np.float32)
 
 
 def _skin(weight: FloatArray, streaks: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -120,4 +124,6 @@ def _mr(weight: FloatArray, streaks: FloatArray, rng: np.random.Generator) -> Fl
     rows, columns = np.mgrid[:SIDE, :SIDE] / SIDE - 0.5
     slope = rng.normal(0, 0.08, 2)
     field = 1 + slope[0] * rows + slope[1] * columns
-    return np.asarray((0.55 - 0.15 * weight + streaks + _blotches(rng)) * field + rng.normal(0, 0.035, (SIDE, SIDE)), np.float32)
+    return np.asarray(
+        (0.55 - 0.15 * weight + streaks + _blotches(rng)) * field + rng.normal(0, 0.035, (SIDE, SIDE)), np.float32
+    )

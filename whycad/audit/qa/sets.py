@@ -1,24 +1,26 @@
-"""Make one simulated set: patients, labels, artefacts of a planned strength, metadata, and a leak where one is planted."""
+"""Make one simulated set: patients, labels, artefacts of a planned strength, metadata, and a leak where wanted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whycad.audit.qa.artefacts import draw_artefact
+from whycad.audit.qa.artefacts import draw_artefact, drawable
 from whycad.audit.qa.plan import ARTEFACTS, SetSpec
 from whycad.audit.qa.scenes import SIDE, draw_scene, is_colour
 
 CLASSES = ("benign", "disease")
 N_PATIENTS = 540
-SPLITS = {"train": 0.45, "cal": 0.15, "val": 0.40}
+SPLITS = {"train": 0.42, "cal": 0.13, "val": 0.45}
 # Of artefacts that have nothing to do with the label.
 BYSTANDER_SHARE = 0.3
 N_BYSTANDERS = 2
 N_TRUTH = 800
+N_PAIRS = 160
 COPIES = 16
 FEW_SUBJECTS = 14
 
@@ -55,16 +57,16 @@ class PhantomSet:
 
     def write(self, path: Path) -> Path:
         """Write the set as an image pack."""
-        np.savez(
-            path,
-            images=self.images,
-            mask=self.lesions.astype(np.uint8),
-            y=self.labels,
-            class_names=np.array(CLASSES),
-            patient=self.patients,
-            split=self.splits,
+        arrays: dict[str, Any] = {
+            "images": self.images,
+            "mask": self.lesions.astype(np.uint8),
+            "y": self.labels,
+            "class_names": np.array(CLASSES),
+            "patient": self.patients,
+            "split": self.splits,
             **self.columns,
-        )
+        }
+        np.savez(path, **arrays)
         return path
 
 
@@ -83,6 +85,23 @@ def make_truth(spec: SetSpec, n: int = N_TRUTH) -> PhantomSet:
     labels = (np.arange(n) % 2).astype(np.int64)
     planted = (np.arange(n) // 2 % 2).astype(bool)
     return _draw(spec, labels, planted, np.arange(n), rng)
+
+
+def make_pairs(spec: SetSpec, n: int = N_PAIRS) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.uint8]]]:
+    """Make n new images without artefacts, and each of them with each artefact that can be drawn into it.
+
+    Returns
+    -------
+    (ndarray of uint8 (n, 64, 64[, 3]), dict of str to ndarray of uint8 (n, 64, 64[, 3]))
+    """
+    rng = np.random.default_rng((spec.seed, 2))
+    clean = [draw_scene(spec.task, row % 2, rng).pixels for row in range(n)]
+    drawn = {name: [draw_artefact(name, pixels, rng) for pixels in clean] for name in drawable(spec.task)}
+    return _bytes(clean), {name: _bytes(images) for name, images in drawn.items()}
+
+
+def _bytes(images: list[NDArray[np.float32]]) -> NDArray[np.uint8]:
+    return np.rint(np.stack(images) * 255).astype(np.uint8)
 
 
 def phi_of(first: NDArray[np.generic], second: NDArray[np.generic]) -> float:

@@ -104,6 +104,23 @@ def inputs_of(images: NDArray[np.uint8], plugin: Plugin) -> Iterator[ModelInput]
         yield plugin.preprocess(study_of(image), None)
 
 
+class Probabilities:
+    """A trained task's probability of disease, before calibration.
+
+    Parameters
+    ----------
+    plugin : Plugin
+    """
+
+    def __init__(self, plugin: Plugin) -> None:
+        self._plugin, self._ensemble = plugin, load_members(plugin, CPU)
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return one probability ``(n,)`` for each image ``(n, 64, 64[, 3])``."""
+        logits, _ = run_members(inputs_of(images, self._plugin), self._ensemble)
+        return np.asarray(torch.softmax(torch.from_numpy(logits), dim=-1)[..., 1].mean(dim=(0, 1)).numpy())
+
+
 def _description(spec: SetSpec) -> TinyPlugin:
     names = ARTEFACTS[spec.task]
     listed = "[" + ", ".join(f'"{name}"' for name in names) + "]"

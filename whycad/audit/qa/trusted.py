@@ -15,7 +15,7 @@ LEAST_SETS = 10
 
 
 def trusted_from(figures: QaFigures, checks: Iterable[str]) -> dict[str, str]:
-    """Return one sentence for each check that was tested: what it found, from which strength on, how often it was wrong."""
+    """Return a sentence for each check that was tested: what it found, from which strength on, how often it erred."""
     found = {check: _sentence(figures, check) for check in checks}
     return {check: text for check, text in found.items() if text}
 
@@ -66,7 +66,11 @@ def _sentence(figures: QaFigures, check: str) -> str:
     least = trusted_from_phi(figures, check)
     row = next((row for row in rows if row.phi == least), max(rows, key=lambda row: row.phi))
     told = f"it found {_words(row.share)} with a shortcut of phi {row.phi:g} that the network used"
-    start = f"Trusted from phi {least:g} on: in phantom tests" if least is not None else "Not trusted alone: in phantom tests"
+    start = (
+        f"Trusted from phi {least:g} on: in phantom tests"
+        if least is not None
+        else "Not trusted alone: in phantom tests"
+    )
     return f"{start} {told}.{wrong}"
 
 

@@ -61,8 +61,21 @@ def test_false_alarms_are_counted_per_check_and_together():
     assert (figures.family.hits, figures.family.n) == (2, 3)
 
 
-def test_a_set_whose_network_came_to_use_the_artefact_by_chance_is_no_null():
-    assert figures_of([result(phi=0.0, uses=True)]).family.n == 0
+def test_a_warning_is_true_where_the_network_came_by_chance_to_respond_to_what_it_names():
+    null = result(phi=0.0, uses=False).model_copy(update={"responses": {"ink": -0.05, "ruler": 0.01, "patches": 0.2}})
+
+    def is_false(check, column):
+        return null.is_false(Alarm(check=check, severity=Severity.WARNING, column=column))
+
+    assert not is_false("subgroup", "ink and site")
+    assert not is_false("artefact_insertion", "patch")
+    assert is_false("subgroup", "ruler")
+    assert is_false("subgroup", "site")
+    assert not is_false("region_only", "border")
+    assert is_false("metadata_label", "ink")
+    assert is_false("near_duplicate", "split")
+    calm = null.model_copy(update={"responses": {"ink": 0.0}})
+    assert calm.is_false(Alarm(check="region_only", severity=Severity.WARNING, column="border"))
 
 
 def test_failed_sets_are_named_and_not_counted():
@@ -111,7 +124,9 @@ def test_a_check_is_trusted_from_the_strength_on_from_which_it_finds_nearly_all(
     assert trusted_from_phi(figures, "metadata_prediction") == 0.5
     assert trusted_from_phi(figures, "metadata_label") == 0.2
     told = trusted_from(figures, ["metadata_prediction", "slice"])
-    assert told["metadata_prediction"].startswith("Trusted from phi 0.5 on: in phantom tests it found 100% of 20 simulated")
+    assert told["metadata_prediction"].startswith(
+        "Trusted from phi 0.5 on: in phantom tests it found 100% of 20 simulated"
+    )
     assert "It warned in 0% of 20 simulated sets" in told["slice"]
 
 
@@ -138,7 +153,14 @@ def test_bars_that_are_not_kept_are_named():
 def test_the_page_has_every_table_and_says_that_all_is_simulated():
     leak = result(5, phi=0.0, leak="source").model_copy(update={"seen": {"label_by_source": True}})
     page = qa_page(figures_of([*many(3), *many(3, phi=0.0, uses=False), leak], command="whycad qa --quick"))
-    for words in ("**simulated**", "## Power by check", "## Power by artefact", "## False alarms in 3", "## Leaks", "| ink |"):
+    for words in (
+        "**simulated**",
+        "## Power by check",
+        "## Power by artefact",
+        "## False alarms in 3",
+        "## Leaks",
+        "| ink |",
+    ):
         assert words in page
     assert max(len(line) for line in page.splitlines() if not line.startswith(("|", "-"))) <= 120
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from whycad import cli
@@ -12,7 +14,7 @@ from whycad.audit.qa import harness, one_set
 from whycad.audit.qa.harness import run_sets
 from whycad.audit.qa.one_set import QaOptions, SetResult, read_result, result_file, run_set
 from whycad.audit.qa.plan import SetSpec
-from whycad.audit.qa.sets import make_truth
+from whycad.audit.qa.sets import make_pairs, make_set, make_truth
 from whycad.errors import DatasetError, JobError
 from whycad.registry import FOLDERS_VARIABLE
 
@@ -26,10 +28,12 @@ def found_nothing(spec: SetSpec) -> SetResult:
 def test_a_strong_shortcut_is_used_by_the_network_and_seen_by_the_audit(tmp_path, monkeypatch):
     monkeypatch.setattr(one_set, "ALARM_CHECKS", ("metadata_label", "metadata_prediction"))
     monkeypatch.setattr(one_set, "make_truth", lambda spec: make_truth(spec, 160))
+    monkeypatch.setattr(one_set, "make_pairs", lambda spec: make_pairs(spec, 20))
     before = os.environ.get(FOLDERS_VARIABLE)
     result = run_set(SPEC, QaOptions(tmp_path, n_draws=100, n_patients=160))
     assert result.failed == ""
     assert result.uses_shortcut
+    assert abs(result.responses["padding"]) > one_set.LEAST_RESPONSE
     assert result.phi_found == pytest.approx(0.9, abs=0.1)
     assert result.seen["metadata_label"]
     assert result.seen["metadata_prediction"]
@@ -114,3 +118,12 @@ def test_an_alarm_keeps_what_the_finding_said(monkeypatch, tmp_path):
     finding = Finding(check="slice", severity=Severity.WARNING, message="Worse.", column="age", effect=0.2)
     alarm = one_set._alarm(finding)
     assert (alarm.check, alarm.column, alarm.effect, alarm.message) == ("slice", "age", 0.2, "Worse.")
+
+
+def test_a_matched_performance_is_asked_for_only_where_there_is_enough_to_match():
+    made = make_set(SPEC, 120)
+    assert "matched_performance" not in one_set.musts_of(SPEC, made)
+    assert "metadata_label" in one_set.musts_of(SPEC, made)
+    even = replace(made, planted=np.arange(len(made)) % 2 == 0)
+    assert "matched_performance" in one_set.musts_of(SPEC, even)
+    assert one_set.musts_of(SetSpec("mr", "padding", 0.0, 0), made) == ()

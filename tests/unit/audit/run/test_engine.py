@@ -125,7 +125,9 @@ def test_progress_is_told_from_what_is_there_to_the_end(job, options):
 
 def test_one_chunk_that_fails_does_not_lose_the_others(tmp_path, options):
     broken = CountingJob(tmp_path / "notes.txt", broken=(40,))
-    with pytest.raises(PredictionError, match=r"counting: 1 of 4 chunks failed \(ZeroDivisionError\).*--resume") as found:
+    with pytest.raises(
+        PredictionError, match=r"counting: 1 of 4 chunks failed \(ZeroDivisionError\).*--resume"
+    ) as found:
         map_batches(broken, range(128), options)
     assert "quote data" not in str(found.value)
     assert isinstance(found.value.__cause__, ZeroDivisionError)
@@ -197,7 +199,9 @@ class Heavy:
     def open(self):
         return StagedWorker(
             lambda rows: np.zeros((len(rows), 20_000)),
-            lambda images: pa.table({"features": pa.FixedSizeListArray.from_arrays(pa.array(images[:, :4].ravel()), 4)}),
+            lambda images: pa.table(
+                {"features": pa.FixedSizeListArray.from_arrays(pa.array(images[:, :4].ravel()), 4)}
+            ),
         )
 
 

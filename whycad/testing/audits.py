@@ -6,6 +6,7 @@ known strength, a subgroup that the model reads badly, probabilities that are to
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 
 from whycad.audit.context import AuditContext, AuditOptions, ModelAnswers
 from whycad.audit.data.cases import UNKNOWN, AuditCases, MetadataColumn
-from whycad.audit.data.dataset import DatasetKind, DatasetRef
-from whycad.audit.data.facts import STATS, THUMB, ImageFacts
+from whycad.audit.data.dataset import DatasetKind, DatasetRef, pictures_of
+from whycad.audit.data.facts import BINS, STATS, THUMB, ImageFacts
 from whycad.audit.run.engine import EngineOptions
-from whycad.errors import DatasetError
+from whycad.errors import DatasetError, WhyCadError
 from whycad.manifest import Manifest
 from whycad.plugin import Plugin
 from whycad.testing.example_tasks import example_calibration, example_manifest
@@ -48,6 +49,10 @@ class CasesOnly:
     def picture(self, row: int) -> NDArray[np.uint8]:
         """Refuse."""
         raise DatasetError(f"row {row} has no image")
+
+    def pictures(self, rows: Sequence[int]) -> Iterator[NDArray[np.uint8] | WhyCadError]:
+        """Refuse each."""
+        return pictures_of(self, rows)
 
     def mask(self, row: int) -> NDArray[np.bool_] | None:
         """Return None."""
@@ -247,5 +252,6 @@ def _facts(n: int, brightness: FloatArray, rng: np.random.Generator) -> ImageFac
         error=np.full(n, ""),
         content=np.array([f"content-{row}" for row in range(n)], np.str_),
         stats=rng.normal(size=(n, len(STATS))),
+        histogram=np.full((n, 3 * BINS), 1 / BINS),
         thumb=np.clip(thumb, 0, 255).astype(np.uint8),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whycad.audit.data.cases import AuditCases, MetadataColumn
-from whycad.audit.data.dataset import DatasetKind
-from whycad.errors import DatasetError
+from whycad.audit.data.dataset import DatasetKind, pictures_of
+from whycad.errors import DatasetError, WhyCadError
 from whycad.phantom import PhantomCase
 from whycad.plugin import Plugin
 from whycad.types import Region, Study
@@ -75,6 +76,10 @@ class SampleData:
         from whycad.rendering import base_picture
 
         return base_picture(self.made[row].study)
+
+    def pictures(self, rows: Sequence[int]) -> Iterator[NDArray[np.uint8] | WhyCadError]:
+        """Draw several samples."""
+        return pictures_of(self, rows)
 
     def mask(self, row: int) -> NDArray[np.bool_] | None:
         """Return where the finding is; None in a volume."""

@@ -16,7 +16,7 @@ from whycad.audit.findings import CheckResult, Finding, Severity
 from whycad.audit.run.engine import EngineOptions
 
 SIDE = 32
-N_DRAWS = 200
+N_DRAWS = 100
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,7 @@ class ModelFacts(_Part):
 
 
 class DataFacts(_Part):
-    """Which data were looked at; ``split`` is empty where all rows were."""
+    """Which data were looked at; ``split`` is empty where all rows were. ``warnings`` are of reading them."""
 
     name: str
     kind: str
@@ -186,6 +186,7 @@ class DataFacts(_Part):
     n_groups: int
     groups_known: bool
     simulated: bool = False
+    warnings: tuple[str, ...] = ()
     labels: dict[str, int] = Field(default_factory=dict)
 
 

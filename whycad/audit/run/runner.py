@@ -121,6 +121,8 @@ def open_context(request: AuditRequest, status: StatusFile) -> AuditContext:
     """Open the data set and the task."""
     ref = DatasetRef(request.dataset, request.task)
     dataset = ref.open()
+    for warning in dataset.cases.warnings:
+        request.told(f"{dataset.cases.name}: {warning}")
     engine = EngineOptions(
         cache=request.cache or request.out / "cache",
         engine=request.engine,
@@ -280,6 +282,7 @@ def _data_facts(context: AuditContext, request: AuditRequest) -> DataFacts:
         n_groups=len(np.unique(context.in_scope.groups)),
         groups_known=cases.groups_known,
         simulated="answers" in vars(context) and context.answers.simulated,
+        warnings=cases.warnings,
         labels={label: counts[label] for label in cases.label_order},
     )
 

@@ -130,7 +130,7 @@ def worries():
 
 
 SIDE = 32
-N_DRAWS = 200
+N_DRAWS = 100
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def test_white_corners_are_reported_and_flagged_only_where_they_go_with_the_labe
     assert "not established" in found.message
     (found,) = with_corners(np.where(ill, np.random.default_rng(8).random(N) < 0.5, False))
     assert found.severity is Severity.CRITICAL
-    assert "commoner in images with white corner" in found.message
+    assert "All images with white corner are ill" in found.message
 
 
 def test_one_label_alone_is_skipped(pack, textures):

@@ -123,6 +123,10 @@ class AuditContext:
         The audit's folder; pictures go below ``out / "pictures" / check``.
     plugin : Plugin or None
     device : str
+    split : str
+        Name of the split that ``scope`` holds; empty where it holds all rows.
+    command : str
+        That started the audit, for the record.
     """
 
     ref: DatasetRef

@@ -19,7 +19,7 @@ DRAWS = 500
 MOST_PAIRS = 24
 # Smallest cell of label by level: fewer cases than this carry too much weight when cells are balanced.
 LEAST_PER_CELL = 10
-ALPHA = 0.05
+SCREEN_ALPHA = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ def matched_pairs(cases: Judged) -> tuple[list[Matched], int]:
     for target in cases.targets():
         for level in contrasts_of(cases.columns, cases.least_n):
             phi, p = association(target.positive, level)
-            if p < ALPHA:
+            if p < SCREEN_ALPHA:
                 candidates.append((abs(phi), target, level, phi))
     candidates.sort(key=lambda item: -item[0])
     usable = [item for item in candidates if min(cell_counts(item[1].positive, item[2])) >= LEAST_PER_CELL]

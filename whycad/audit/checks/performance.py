@@ -112,6 +112,7 @@ def run(context: AuditContext) -> CheckResult:
         *_class_findings(cases, targets, classes),
         *_point_findings(cases, points),
         *_member_finding(members, member_spread(cases), len(cases)),
+        *_few_groups(cases),
         *_unscored(context),
     ]
     metrics = {name: metric(estimate, len(cases)) for name, estimate in summary.items()}
@@ -352,6 +353,15 @@ def _member_finding(members: dict[str, FloatArray], spread: Estimate | None, n: 
     surely = spread.interval is not None and spread.interval[0] > WIDE_SPREAD
     one = Finding(check=CHECK.id, severity=Severity.WARNING if surely else Severity.OK, message=message, n=n)
     return [with_estimate(one.model_copy(update={"effect_name": "standard deviation of the AUROC"}), spread)]
+
+
+def _few_groups(cases: Judged) -> list[Finding]:
+    """Warn of intervals that rest on few patients or lesions, however many images those have."""
+    n_groups = len(np.unique(cases.groups))
+    if n_groups >= cases.least_n or len(cases) < cases.least_n:
+        return []
+    message = f"All intervals rest on only {n_groups} groups ({len(cases)} images) and may be too narrow."
+    return [Finding(check=CHECK.id, severity=Severity.UNKNOWN, message=message, n=n_groups)]
 
 
 def _unscored(context: AuditContext) -> list[Finding]:

@@ -73,6 +73,11 @@ def test_a_model_that_knows_nothing_is_worrying(tmp_path, checked):
     assert result.findings[0].severity is Severity.CRITICAL
 
 
+def test_many_images_of_few_groups_are_said_to_be_few(tmp_path, checked):
+    result = checked("performance", simulated_context(recipe(n=200, cases_per_group=10), tmp_path))
+    assert any("only 20 groups (200 images)" in finding.message for finding in result.findings)
+
+
 def test_a_promised_sensitivity_that_is_missed_is_worrying(tmp_path, checked, worries):
     found = worries(checked("performance", simulated_context(recipe(signal=0.5, prevalence=(0.8, 0.2)), tmp_path)))
     assert any("Operating point severe" in finding.message and "short of" in finding.message for finding in found)

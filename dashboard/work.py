@@ -48,7 +48,9 @@ def point_at(case: OpenCase, manifest: Manifest, index: Sequence[int]) -> None:
     begin(case, manifest)
 
 
-def explain_for(case: OpenCase, manifest: Manifest, label: str, methods: Sequence[str]) -> None:
+def explain_for(
+    case: OpenCase, manifest: Manifest, label: str, methods: Sequence[str], *, stop_when_stable: bool = False
+) -> None:
     """Ask for maps of a target in one job, cheap ones first; empty for the predicted label.
 
     One job, because what tests the maps is shared between them.
@@ -57,7 +59,8 @@ def explain_for(case: OpenCase, manifest: Manifest, label: str, methods: Sequenc
     if is_read_by_slices(case, manifest) and work.result is not None and work.result.profile is not None:
         explain_slice(case, manifest, work.result.profile.shown, label)
         return
-    _start(case, manifest.id, [AnalysisRequest(explain=cheap_first(methods), target=label, region=work.region)])
+    request = AnalysisRequest(cheap_first(methods), label, work.region, stop_when_stable=stop_when_stable)
+    _start(case, manifest.id, [request])
 
 
 def explain_slice(case: OpenCase, manifest: Manifest, number: int, label: str = "") -> None:

@@ -135,6 +135,7 @@ def _options(maker: MapMaker, report: Callable[[float], None]) -> ExplainOptions
     calibration = calibration_of(plugin)
     return ExplainOptions(
         seed=maker.request.seed,
+        stop_when_stable=maker.request.stop_when_stable,
         gradcam_layer=plugin.manifest.explain.gradcam_layer,
         progress=report,
         cancelled=maker.hooks.cancelled,

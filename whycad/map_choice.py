@@ -6,13 +6,17 @@ from collections.abc import Sequence
 
 from whycad import wording
 from whycad.manifest import Explain, Manifest
+from whycad.method_files import method_files
 from whycad.targets import Target
 from whycad.types import Attribution, Prediction, TaskKind
 from whycad.wording import METHOD_NAMES
 
 # Those that read a member's gradient or layer; the others hide parts of the image.
 GRADIENT_METHODS = ("gradcam", "gradcam_pp", "ig", "gradient_shap", "smoothgrad", "input_x_gradient")
-LAYER_METHODS = ("gradcam", "gradcam_pp")
+# Those that fit a linear surrogate to samples, and may stop drawing once its ranking is stable.
+SURROGATE_METHODS = ("lime", "kernel_shap")
+# The parameter of their maps that says how many samples there could have been.
+MOST_SAMPLES = "most_samples"
 BY_COST = (
     *("gradcam", "gradcam_pp", "input_x_gradient", "smoothgrad", "gradient_shap", "ig"),
     *("occlusion", "lime", "kernel_shap", "rise"),
@@ -24,10 +28,17 @@ GRADES = ("A", "B", "C", "", "fails")
 def methods_for_researchers(section: Explain) -> tuple[str, ...]:
     """Return every method that fits a task, those that it offers readers first.
 
-    As ``whycad.explain.fitting_methods``, of the methods that come with WhyCAD.
+    As ``whycad.explain.fitting_methods``: a method that somebody has added as a file is among them.
     """
-    others = (m for m in METHOD_NAMES if section.gradcam_layer or m not in LAYER_METHODS)
+    found = method_files()
+    ordered = dict.fromkeys((*(m for m in METHOD_NAMES if m in found), *found))
+    others = (m for m in ordered if section.gradcam_layer or not found[m].needs_layer)
     return tuple(dict.fromkeys((*section.methods, *(m for m in others if m not in section.unfit))))
+
+
+def stops_early(attribution: Attribution) -> bool:
+    """Whether a map was made with leave to stop drawing samples."""
+    return MOST_SAMPLES in attribution.parameters
 
 
 def cheap_first(methods: Sequence[str]) -> tuple[str, ...]:

@@ -234,6 +234,8 @@ class AnalysisRequest:
         Where the set holds two labels, explain each rather than the other, instead of the target.
     grade : bool
         Whether each map is tested and graded after it is shown.
+    stop_when_stable : bool
+        Whether LIME and KernelSHAP draw no more samples once the ranking of the superpixels is stable.
     """
 
     explain: tuple[str, ...] = ()
@@ -243,6 +245,7 @@ class AnalysisRequest:
     seed: int = 0
     each_way: bool = False
     grade: bool = True
+    stop_when_stable: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from whycad.manifest import Manifest
+from whycad.method_files import method_files
 from whycad.performance import ClassFigures, Performance
 from whycad.types import (
     AnalysisResult,
@@ -48,7 +49,8 @@ DISAGREEMENT_LEVELS = (0.03, 0.10)
 
 def method_name(method: str) -> str:
     """Return a method's name for the reader."""
-    return METHOD_NAMES.get(method, method)
+    known = method_files().get(method)
+    return METHOD_NAMES.get(method) or (known.name if known is not None else method)
 
 
 def percent(value: float) -> str:

@@ -26,7 +26,9 @@ LEAST_STEEPNESS = 0.35
 MAD = 1.4826
 
 
-def surface_nodularity(pixels: FloatArray, mask: NDArray[np.bool_], pixel_mm: float | None) -> float | None:
+def surface_nodularity(
+    pixels: FloatArray, mask: NDArray[np.bool_], pixel_mm: float | None, smooth_mm: float = SMOOTH_MM
+) -> float | None:
     """Return the spread of the seen edge about its smooth course.
 
     Parameters
@@ -36,6 +38,8 @@ def surface_nodularity(pixels: FloatArray, mask: NDArray[np.bool_], pixel_mm: fl
         Outline of the liver.
     pixel_mm : float or None
         Side of a pixel; None gives the answer in pixels.
+    smooth_mm : float
+        Length of outline over which the surface is taken for smooth.
 
     Returns
     -------
@@ -46,7 +50,7 @@ def surface_nodularity(pixels: FloatArray, mask: NDArray[np.bool_], pixel_mm: fl
     if len(points) < LEAST_POINTS:
         return None
     offsets, steepness = _edges(pixels, points, _normals(mask, points))
-    smooth_px = SMOOTH_PX if pixel_mm is None else SMOOTH_MM / pixel_mm
+    smooth_px = SMOOTH_PX if pixel_mm is None else smooth_mm / pixel_mm
     seen = (steepness >= LEAST_STEEPNESS * np.median(steepness)) & (np.abs(offsets) < REACH - STEP)
     if seen.sum() < LEAST_POINTS:
         return None

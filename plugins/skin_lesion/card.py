@@ -1,4 +1,4 @@
-"""The card's own tables, from stored figures: the lesion outline and the measurements; ``whycad card`` writes them."""
+"""The card's own tables, from stored figures: outline, measurements, focus of maps; ``whycad card`` writes them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pathlib import Path
 
 from whycad.card_blocks import number, stored_text, table
 from whycad.types import JsonObject
+from whycad.wording import method_name
 
 FOLDER = Path(__file__).parent
-OUTLINE_FIGURES, REFERENCE = "outline-figures.json", "reference.json"
+OUTLINE_FIGURES, REFERENCE, FOCUS_FIGURES = "outline-figures.json", "reference.json", "focus-figures.json"
 
 
 def outline_table(figures: JsonObject) -> str:
@@ -51,9 +52,26 @@ def _span(found: JsonObject) -> str:
     return f"{values[50]:.3g} ({values[5]:.3g} to {values[95]:.3g})"
 
 
+def focus_table(figures: JsonObject) -> str:
+    """Return how much of the maps lies on re-cropped lesions, beside two maps that know nothing of the image."""
+    kinds = {
+        "The map": figures,
+        "Another image's map": figures["controls"]["swapped"],
+        "A Gaussian about the centre": figures["controls"]["gaussian"],
+    }
+    rows = [[name, number(found["mass_ratio"], 2), number(found["peak_inside"], 2)] for name, found in kinds.items()]
+    note = (
+        f"{method_name(figures['method'])} of the predicted label; {figures['n_images']} images of "
+        f"{figures['n_groups']} lesions, which take {100 * figures['mean_area']:.0f} % of a crop on average. "
+        "Intervals by lesion group."
+    )
+    return f"{table(['Map', 'Mass inside over area', 'Share of peaks inside'], rows)}\n\n{note}"
+
+
 def blocks(folder: Path = FOLDER) -> dict[str, str]:
     """Return the text of each block of the card."""
     return {
         "outline": stored_text(folder / OUTLINE_FIGURES, outline_table),
         "measurements": stored_text(folder / REFERENCE, measurement_table),
+        "focus": stored_text(folder / FOCUS_FIGURES, focus_table),
     }

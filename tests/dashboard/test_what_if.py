@@ -138,9 +138,13 @@ def test_lines_name_answer_control_and_gate(queue: FakeQueue) -> None:
     made = change(queue.manifest)
     lines = change_lines(replace(made, sham=made.before, accepted=False, reasons=("too dark",)), queue.manifest)
     assert lines[0] == "Melanoma: 71 % before, 6.7 % after"
-    assert lines[1] == "The same change elsewhere: 71 %"
+    assert lines[1] == "A sham of equal size elsewhere leaves Melanoma at 71 %"
     assert lines[2] == "The answer becomes Melanocytic nevus"
     assert lines[3] == "The gate refuses it: too dark"
+    assert change_lines(replace(made, sham=made.after), queue.manifest)[1] == (
+        "A sham of equal size elsewhere changes Melanoma by -64.3 points, to 6.7 %"
+    )
+    assert not any("sham" in line for line in change_lines(made, queue.manifest))
 
 
 def test_pictures_of_images_and_of_slices_are_drawn(queue: FakeQueue) -> None:

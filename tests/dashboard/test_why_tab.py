@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,10 +14,13 @@ from dashboard.components import case_viewer
 from dashboard.components.overlays import overlays, shown_maps
 from dashboard.components.viewer import ViewerEvent, ViewerImage, ViewerOptions, ViewerOverlay, viewer
 from dashboard.components.why.argument import in_order
-from dashboard.components.why.grades import badge
+from dashboard.components.why.grades import badge, methods_to_make
 from dashboard.components.why.similar import sentences
 from dashboard.state import KEY, Session, Work
+from whycad import map_choice, wording
 from whycad.manifest import Manifest, load_manifest
+from whycad.map_choice import GRADIENT_METHODS, methods_for_researchers
+from whycad.method_files import MethodFile, method_files
 from whycad.testing.examples import ExampleOptions, example_result, example_study
 from whycad.testing.fake_jobs import FakeQueue
 from whycad.types import Finding, SimilarCase
@@ -129,6 +133,43 @@ def test_researchers_get_every_map_with_seed_and_more_methods(case: AppTest, que
     assert [s.request.explain for s in queue.submitted[asked:]] == [("rise",)]
 
 
+def test_stopping_early_is_off_until_a_researcher_wants_it_and_lime_can_then_be_made_anew(
+    case: AppTest, queue: FakeQueue
+) -> None:
+    assert not any(toggle.key == "stop-when-stable" for toggle in case.toggle)
+    researcher(case)
+    assert not any(s.request.stop_when_stable for s in queue.submitted)
+    assert "LIME" not in case.multiselect(key="more-methods").options
+    case.toggle(key="stop-when-stable").set_value(True).run()
+    assert "LIME" in case.multiselect(key="more-methods").options
+    case.multiselect(key="more-methods").set_value(["lime"]).run()
+    case.button(key="make-maps").click().run()
+    asked = queue.submitted[-1].request
+    assert (asked.explain, asked.stop_when_stable) == (("lime",), True)
+
+
+def test_a_map_that_was_made_as_wanted_is_not_offered_again(manifest: Manifest) -> None:
+    made = example_result(example_study(), manifest, ExampleOptions(methods=("lime", "ig"))).attributions
+    early = [replace(a, parameters={**a.parameters, "most_samples": 400}) for a in made]
+    assert "lime" not in methods_to_make(manifest, made, stop_when_stable=False)
+    assert "lime" in methods_to_make(manifest, made, stop_when_stable=True)
+    assert "lime" not in methods_to_make(manifest, early, stop_when_stable=True)
+    assert "ig" not in methods_to_make(manifest, early, stop_when_stable=False)
+
+
+def test_a_method_that_somebody_added_is_on_the_researchers_menu(
+    case: AppTest, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {**method_files(), "leaves": MethodFile("leaves", "Tea leaves")}
+    for module in (map_choice, wording):
+        monkeypatch.setattr(module, "method_files", lambda: found)
+    researcher(case)
+    assert "Tea leaves" in case.multiselect(key="more-methods").options
+    case.multiselect(key="more-methods").set_value(["leaves"]).run()
+    case.button(key="make-maps").click().run()
+    assert queue.submitted[-1].request.explain == ("leaves",)
+
+
 def test_the_view_is_kept_over_cases(case: AppTest) -> None:
     researcher(case)
     case.button(key="sample-skin_lesion-1").click().run()
@@ -192,11 +233,10 @@ def test_grades_have_colours(grade: str, colour: str) -> None:
 
 def test_the_list_of_methods_without_torch_is_the_true_one() -> None:
     from whycad.explain import METHODS, fitting_methods
-    from whycad.map_choice import GRADIENT_METHODS, LAYER_METHODS, methods_for_researchers
     from whycad.registry import discover
 
     assert {id_ for id_, one in METHODS.items() if one.scope == "member"} == set(GRADIENT_METHODS)
-    assert {id_ for id_, one in METHODS.items() if one.needs_layer} == set(LAYER_METHODS)
+    assert method_files() == {id_: MethodFile(id_, one.name, one.needs_layer) for id_, one in METHODS.items()}
     for entry in discover().entries:
         section = load_manifest(entry.folder).explain
         assert set(methods_for_researchers(section)) == set(fitting_methods(section))

@@ -132,7 +132,7 @@ def test_a_boxed_part_is_taken_away_and_the_model_asked_again(case: Page) -> Non
     change = settled(case).locator(".st-key-change-0")
     expect(change).to_contain_text("marked region")
     expect(change).to_contain_text(re.compile(r"\d %.* before, .*\d %.* after"))
-    expect(change).to_contain_text("The same change elsewhere")
+    expect(change).to_contain_text("A sham of equal size elsewhere")
     expect(change.locator("img")).to_have_count(2)
 
 

@@ -66,6 +66,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     asked.add_argument(
         "--each-way", action="store_true", help="of a set of two labels explain each rather than the other"
     )
+    parser.add_argument(
+        "--stop-when-stable",
+        action="store_true",
+        help="LIME and KernelSHAP draw no more samples once the ranking of the superpixels is stable; the map's "
+        "parameters say how many were used",
+    )
     parser.add_argument("--no-grades", action="store_true", help="do not test and grade the maps")
     parser.add_argument("--coverage", type=level, default=0.9, help="nominal coverage of the set (default 0.9)")
     parser.add_argument("--seed", type=int, default=0, help="of the explanations (default 0)")
@@ -139,7 +145,13 @@ def _prepare(args: argparse.Namespace) -> _Work:
     if args.label:
         target_of(args.label, plugin.manifest)
     request = AnalysisRequest(
-        args.explain, args.label, None, args.coverage, args.seed, args.each_way, grade=not args.no_grades
+        explain=args.explain,
+        target=args.label,
+        coverage=args.coverage,
+        seed=args.seed,
+        each_way=args.each_way,
+        grade=not args.no_grades,
+        stop_when_stable=args.stop_when_stable,
     )
     return _Work(plugin, load_members(plugin, choose_device(args.device)), request)
 

@@ -25,6 +25,7 @@ from whycad.audit.lesion_focus import (
 from whycad.commands._arguments import add_device, add_task, positive, say
 from whycad.datasets.pack import Pack, read_pack
 from whycad.errors import DatasetError
+from whycad.masked_cases import MaskedCase, masked_cases
 from whycad.types import AnalysisRequest, Study
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from whycad.plugin import Plugin
 
 DONE, FAILED = 0, 1
+OWN_CASES = "the task's own held-out cases"
+TURNED_BORDER = 0.9
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -39,15 +42,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "map-focus",
         help="measure whether maps lie on the lesion",
-        description="Crop images so that the lesion lies at random, explain the predicted label, and compare "
-        "the map with the lesion's mask, with other images' maps and with a centred Gaussian. "
-        "Exit status 1 where a check fails.",
+        description="Explain the predicted label of images whose lesion lies at a random place, and compare "
+        "the map with the lesion's mask, with other images' maps and with a centred Gaussian. With --data the "
+        "cases are those on which the task tests its maps, whose masks it has checked; with --dataset they are "
+        "cropped from a pack of your own, whose masks are used as they are. Exit status 1 where a check fails.",
     )
     add_task(parser)
-    parser.add_argument(
-        "--dataset", required=True, type=Path, metavar="PACK", help="image pack (.npz) with lesion masks"
-    )
-    parser.add_argument("--split", metavar="S", help="only rows of this split")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, metavar="DIR", help="folder of image packs: the task's own held-out cases")
+    source.add_argument("--dataset", type=Path, metavar="PACK", help="image pack (.npz) with lesion masks")
+    parser.add_argument("--split", metavar="S", help="only rows of this split of --dataset")
     parser.add_argument("--n", type=positive, default=200, help="images to explain (default 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of images, crops and bootstrap (default 0)")
     parser.add_argument("--method", default="gradcam", metavar="M", help="explanation method (default gradcam)")
@@ -55,7 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--mask-column",
         default="lesion_mask_packed",
         metavar="C",
-        help="column with masks; a name ending in _packed holds bits packed along the width",
+        help="column of --dataset with masks; a name ending in _packed holds bits packed along the width",
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the report there")
     add_device(parser)
@@ -68,9 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
     plugin = discover().get(args.task)
     task = FocusTask(plugin, load_members(plugin, choose_device(args.device)), args.method, args.seed)
-    pack = read_pack(args.dataset)
-    masks = read_masks(pack, args.mask_column)
-    cases, n_left_out = collect(pack, masks, pack.rows(args.split), args.n, task)
+    cases, n_left_out = collect(_cases(args, plugin), args.n, task)
     report = focus_report(cases, seed=args.seed)
     for line in describe(report):
         say(line)
@@ -78,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         facts = {
             "task": plugin.id,
             "weights_sha256": plugin.weights_sha256,
-            "dataset": args.dataset.name,
+            "dataset": args.dataset.name if args.dataset else OWN_CASES,
             "split": args.split or "",
             "method": args.method,
             "seed": args.seed,
@@ -122,10 +124,15 @@ def read_masks(pack: Pack, column: str) -> NDArray[np.bool_]:
     return np.asarray(bits[:, :, : min(bits.shape[2], round(bits.shape[1] * width / height))], dtype=np.bool_)
 
 
-def collect(
-    pack: Pack, masks: NDArray[np.bool_], rows: NDArray[np.int64], n: int, task: FocusTask
-) -> tuple[list[FocusCase], int]:
-    """Crop and explain up to n images, in random order.
+def collect(offered: Iterator[MaskedCase | None], n: int, task: FocusTask) -> tuple[list[FocusCase], int]:
+    """Explain up to n images.
+
+    Parameters
+    ----------
+    offered : iterator of MaskedCase or None
+        None where an image cannot be used.
+    n : int
+    task : FocusTask
 
     Returns
     -------
@@ -135,12 +142,11 @@ def collect(
     """
     from tqdm import tqdm
 
-    rng = np.random.default_rng(task.seed)
     cases: list[FocusCase] = []
     n_left_out = 0
-    with tqdm(total=min(n, len(rows)), unit="image", disable=None) as bar:
-        for study, mask, group in _crops(pack, masks, rng.permutation(rows), rng):
-            case = None if study is None else _explained(study, mask, group, task)
+    with tqdm(total=n, unit="image", disable=None) as bar:
+        for one in offered:
+            case = None if one is None else _explained(one, task)
             if case is None:
                 n_left_out += 1
                 continue
@@ -151,18 +157,53 @@ def collect(
     return cases, n_left_out
 
 
-def _crops(
+def _cases(args: argparse.Namespace, plugin: Plugin) -> Iterator[MaskedCase | None]:
+    if args.data is not None:
+        return own_cases(plugin, args.data, args.n, args.seed)
+    pack = read_pack(args.dataset)
+    masks = read_masks(pack, args.mask_column)
+    rng = np.random.default_rng(args.seed)
+    return cropped_cases(pack, masks, rng.permutation(pack.rows(args.split)), rng)
+
+
+def own_cases(plugin: Plugin, data: Path, n: int, seed: int) -> Iterator[MaskedCase]:
+    """Yield the held-out cases on which a task tests its maps.
+
+    Raises
+    ------
+    DatasetError
+        When the task offers no cases with outlines.
+    """
+    n_outlined = 0
+    for case in masked_cases(plugin, data, "report", n, seed):
+        n_outlined += case.mask is not None
+        yield case
+    if not n_outlined:
+        raise DatasetError(
+            f"task {plugin.id!r} offers no outlined cases to test maps on",
+            remedy="name code.masked_cases in plugin.toml, or use --dataset",
+        )
+
+
+def cropped_cases(
     pack: Pack, masks: NDArray[np.bool_], rows: NDArray[np.int64], rng: np.random.Generator
-) -> Iterator[tuple[Study | None, NDArray[np.bool_], str]]:
+) -> Iterator[MaskedCase | None]:
+    """Crop a pack's images at random; None where no crop fits or the mask may be turned inside out."""
     for row in rows:
         image = pack.image(int(row))
         mask = enlarged_mask(masks[row], image.shape[:2])
-        box = random_crop(mask, rng, CropOptions())
+        box = None if _holds_border(mask) else random_crop(mask, rng, CropOptions())
         if box is None:
-            yield None, mask, ""
+            yield None
             continue
         part = (slice(box[0], box[2]), slice(box[1], box[3]))
-        yield _study(image[part]), mask[part], pack.group(int(row))
+        yield MaskedCase(_study(image[part]), pack.group(int(row)), mask=mask[part])
+
+
+def _holds_border(mask: NDArray[np.bool_]) -> bool:
+    """Tell whether a mask holds the image's border: then it marks what is around the lesion, or has no place."""
+    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    return bool(border.mean() >= TURNED_BORDER)
 
 
 def _study(image: NDArray[np.generic]) -> Study:
@@ -172,12 +213,14 @@ def _study(image: NDArray[np.generic]) -> Study:
     return Study(pixels, "OT", digest, "rgb" if image.ndim == 3 else "normalised")
 
 
-def _explained(study: Study, mask: NDArray[np.bool_], group: str, task: FocusTask) -> FocusCase | None:
+def _explained(case: MaskedCase, task: FocusTask) -> FocusCase | None:
     from whycad.pipeline import analyse
 
-    request = AnalysisRequest(explain=(task.method,), seed=task.seed, grade=False)
-    attributions = analyse(study, task.plugin, request, ensemble=task.ensemble).attributions
-    return FocusCase(attributions[0].map, mask, group) if attributions else None
+    if case.mask is None:
+        return None
+    request = AnalysisRequest((task.method,), case.target, case.region, seed=task.seed, grade=False)
+    attributions = analyse(case.study, task.plugin, request, ensemble=task.ensemble).attributions
+    return FocusCase(attributions[0].map, case.mask, case.group) if attributions else None
 
 
 def describe(report: FocusReport) -> Iterator[str]:

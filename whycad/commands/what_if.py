@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     found = what_if(study, ensemble, request, _request(args))
     for item in found:
         say(item.title)
+        if item.sham is not None:
+            say(f"  {item.sham_sentence(plugin.manifest.label(item.before.predicted).name)}.")
         for line in (*item.reasons, *item.remarks):
             say(f"  {line}")
     if not found:
@@ -110,6 +112,8 @@ def _numbers(item: WhatIf) -> dict[str, object]:
         "before": dict(zip(labels, item.before.probabilities.tolist(), strict=True)),
         "after": dict(zip(labels, item.after.probabilities.tolist(), strict=True)),
         "control": None if item.sham is None else dict(zip(labels, item.sham.probabilities.tolist(), strict=True)),
+        "change": item.change(),
+        "control_change": item.sham_change(),
         "set_before": list(item.before.conformal_set),
         "set_after": list(item.after.conformal_set),
         "accepted": item.accepted,

@@ -12,7 +12,7 @@ from torch import nn
 from whycad.errors import ExplanationError
 from whycad.explain.base import ExplainOptions
 from whycad.explain.segment_masks import SegmentedImage, SegmentScores
-from whycad.explain.surrogate import SurrogateFit, SurrogateMethod, until_stable, weighted_r2
+from whycad.explain.surrogate import SurrogateFit, SurrogateMethod, stopping, until_stable, weighted_r2
 
 SAMPLES_PER_SEGMENT = 8
 MOST_ENUMERATED = 12
@@ -94,7 +94,8 @@ def fit_kernel_shap(model: nn.Module, cut: SegmentedImage, options: ExplainOptio
         raise ExplanationError("KernelSHAP needs at least 4 samples and one label from 0 (or -1 for none) per pixel")
     drawn = coalitions_of(cut.n_segments, n_samples, options.seed)
     scored = SegmentScores(model, cut, drawn.masks, options)
-    parameters = {"coalitions": "all" if drawn.enumerated else "drawn in pairs"}
+    coalitions = "all" if drawn.enumerated else "drawn in pairs"
+    parameters = {"coalitions": coalitions, **stopping(options, len(drawn.masks))}
 
     def first(n: int) -> SurrogateFit:
         used = drawn.first(n)

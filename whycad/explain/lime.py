@@ -16,7 +16,7 @@ from whycad.errors import ExplanationError
 from whycad.explain.base import ExplainOptions
 from whycad.explain.segment_masks import SegmentedImage, SegmentScores
 from whycad.explain.superpixels import Segments
-from whycad.explain.surrogate import SurrogateFit, SurrogateMethod, until_stable, weighted_r2
+from whycad.explain.surrogate import SurrogateFit, SurrogateMethod, stopping, until_stable, weighted_r2
 from whycad.types import FloatArray
 
 KERNEL_WIDTH = 0.25
@@ -78,7 +78,7 @@ def fit_segments(model: nn.Module, cut: SegmentedImage, options: ExplainOptions,
     masks = draw_masks(n_samples, cut.n_segments, options.seed)
     weights = proximity(masks)
     scored = SegmentScores(model, cut, masks, options)
-    parameters = {"kernel_width": KERNEL_WIDTH, "ridge_alpha": RIDGE_ALPHA}
+    parameters = {"kernel_width": KERNEL_WIDTH, "ridge_alpha": RIDGE_ALPHA, **stopping(options, n_samples)}
 
     def first(n: int) -> SurrogateFit:
         scores = scored.first(n)

@@ -19,6 +19,7 @@ from torch import nn
 from whycad.explain.base import ExplainOptions, RawMap
 from whycad.explain.perturbation import PerturbationMethod, wanted_columns
 from whycad.explain.segment_masks import SegmentedImage
+from whycad.map_choice import MOST_SAMPLES
 from whycad.types import Fidelity, MetadataValue, ModelInput
 
 POOR_R2 = 0.3
@@ -137,6 +138,11 @@ def weighted_r2(
     residual = weights @ (scores - fitted) ** 2
     changes = total > 1e-20 * weights.sum()
     return np.where(changes, 1.0 - residual / np.where(changes, total, 1.0), np.nan)
+
+
+def stopping(options: ExplainOptions, n_samples: int) -> dict[str, MetadataValue]:
+    """Return the parameter that says how many samples there could have been; empty where all are always drawn."""
+    return {MOST_SAMPLES: n_samples} if options.stop_when_stable else {}
 
 
 def until_stable(

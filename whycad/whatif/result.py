@@ -13,6 +13,7 @@ from whycad.errors import StoreError
 from whycad.result_io import load_values, save_values
 from whycad.types import FloatArray, MetadataValue, Prediction
 from whycad.whatif.request import WhatIfKind
+from whycad.wording import percent
 
 FORMAT = "whycad-what-if-1"
 MAX_ITEMS = 64
@@ -81,6 +82,16 @@ class WhatIf:
             return None
         label = label or self.before.predicted
         return self.sham.probability(label) - self.before.probability(label)
+
+    def sham_sentence(self, name: str) -> str:
+        """Say what the control does to the label that was predicted, under its name; empty where there is none."""
+        if self.sham is None:
+            return ""
+        was, now = (percent(p.probability(self.before.predicted)) for p in (self.before, self.sham))
+        if was == now:
+            return f"A sham of equal size elsewhere leaves {name} at {was}"
+        change = 100 * (self.sham_change() or 0.0)
+        return f"A sham of equal size elsewhere changes {name} by {change:+.1f} points, to {now}"
 
     @property
     def label_moved(self) -> bool:

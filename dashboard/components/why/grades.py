@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from dashboard import work
@@ -10,7 +12,8 @@ from dashboard.facts import TaskFacts
 from dashboard.state import OpenCase, session
 from dashboard.text import plain
 from whycad import wording
-from whycad.map_choice import methods_for_researchers
+from whycad.manifest import Manifest
+from whycad.map_choice import SURROGATE_METHODS, methods_for_researchers, stops_early
 from whycad.report import SIGNED_LEGEND, UNSIGNED_LEGEND, fidelity_text
 from whycad.targets import target_name
 from whycad.types import Attribution
@@ -25,6 +28,11 @@ MEANINGS = {
 NOTE = (
     "A map shows what mattered to the model's output. It does not outline disease, and a plausible map does "
     "not make the answer right."
+)
+STOPPING = (
+    "These two draw samples. Switched on, they draw no more once the ranking of the superpixels is stable, so "
+    "their maps come sooner and rest on fewer samples. Under Reasons, samples says how many were used and "
+    "most_samples how many there could have been."
 )
 
 
@@ -77,16 +85,25 @@ def _reasons(attribution: Attribution, facts: TaskFacts) -> None:
 
 
 def _more(case: OpenCase, facts: TaskFacts, target: str) -> None:
-    """Offer the methods that have not run; each is a job that the researcher starts."""
+    """Offer the methods that have not run so; each is a job that the researcher starts."""
     job = case.work_for(facts.manifest.id)
-    have = {a.method for a in job.result.attributions if a.target == target} if job.result is not None else set()
-    missing = [method for method in methods_for_researchers(facts.manifest.explain) if method not in have]
-    if not missing or job.busy:
+    if job.busy:
+        return
+    stops = st.toggle("Stop LIME and KernelSHAP early", key="stop-when-stable", help=STOPPING)
+    made = [a for a in job.result.attributions if a.target == target] if job.result is not None else []
+    missing = methods_to_make(facts.manifest, made, stop_when_stable=stops)
+    if not missing:
         return
     with st.container(horizontal=True, vertical_alignment="bottom", key="more-maps"):
         chosen = st.multiselect(
             "More methods", missing, key="more-methods", format_func=wording.method_name, placeholder="Choose methods"
         )
         if st.button("Make these maps", key="make-maps", icon=":material/play_arrow:", disabled=not chosen):
-            work.explain_for(case, facts.manifest, target, chosen)
+            work.explain_for(case, facts.manifest, target, chosen, stop_when_stable=stops)
             st.rerun()
+
+
+def methods_to_make(manifest: Manifest, made: Sequence[Attribution], *, stop_when_stable: bool) -> list[str]:
+    """Return the methods without a map, and those whose map was made with the other choice of stopping."""
+    have = {a.method for a in made if a.method not in SURROGATE_METHODS or stops_early(a) is stop_when_stable}
+    return [method for method in methods_for_researchers(manifest.explain) if method not in have]

@@ -25,7 +25,7 @@ EVERY = {
 }
 NOTE = (
     "A changed image was never taken of a patient. Where the gate refuses it, the answer to it says little. "
-    "The control is the same change elsewhere."
+    "The sham is the control: a part of the same shape elsewhere, changed in the same way."
 )
 
 
@@ -97,7 +97,7 @@ def change_lines(change: WhatIf, manifest: Manifest) -> list[str]:
     now, then = change.before.probability(label), change.after.probability(label)
     lines = [f"{name}: {wording.percent(now)} before, {wording.percent(then)} after"]
     if change.sham is not None:
-        lines.append(f"The same change elsewhere: {wording.percent(change.sham.probability(label))}")
+        lines.append(change.sham_sentence(name))
     if change.label_moved:
         lines.append(f"The answer becomes {manifest.label(change.after.predicted).name}")
     elif change.set_moved:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from whycad.audit.lesion_focus import (
     random_crop,
 )
 from whycad.cli import main
+from whycad.commands.map_focus import cropped_cases
 from whycad.errors import DatasetError
 from whycad.plugin import Plugin, load_plugin
 from whycad.testing.plugins import TinyPlugin, make_calibration, write_manifest, write_plugin
@@ -175,8 +177,11 @@ def pack(tmp_path_factory):
         images.append(np.where(enlarged_mask(mask, (60, 80))[..., None], 0.1, skin))
         masks.append(mask)
     path = tmp_path_factory.mktemp("pack") / "made.npz"
+    turned = np.array(masks)
+    turned[::2] = ~turned[::2]
     np.savez(
         path,
+        turned=turned,
         images=(np.array(images) * 255).astype(np.uint8),
         mask_packed=np.packbits(np.array(masks), axis=2),
         mask=np.array(masks),
@@ -190,12 +195,13 @@ def pack(tmp_path_factory):
 def run(pack, tmp_path, monkeypatch):
     real = registry.discover
 
-    def run(sees_dark: bool, *more: str) -> tuple[int, dict[str, object]]:
-        write_spot_plugin(tmp_path / str(sees_dark), sees_dark)
+    def run(sees_dark: bool, *more: str, own_cases: str = "") -> tuple[int, dict[str, object]]:
+        write_spot_plugin(tmp_path / str(sees_dark), sees_dark, own_cases)
         monkeypatch.setattr(registry, "discover", lambda: real([tmp_path / str(sees_dark)]))
         out = tmp_path / "out.json"
         out.unlink(missing_ok=True)
-        status = main(["map-focus", "--task", "spots", "--dataset", str(pack), "--json", str(out), *more])
+        source = () if "--data" in more else ("--dataset", str(pack))
+        status = main(["map-focus", "--task", "spots", *source, "--json", str(out), *more])
         return status, json.loads(out.read_text()) if out.exists() else {}
 
     return run
@@ -222,15 +228,64 @@ def test_all_rows_of_a_split_are_used_at_most_once(run):
     assert report["n_images"] + report["n_left_out"] == 20
 
 
+def test_masks_turned_inside_out_are_left_out(run):
+    _, upright = run(True, "--mask-column", "mask")
+    _, report = run(True, "--mask-column", "turned")
+    assert report["n_left_out"] >= upright["n_left_out"] + 10
+    assert report["peak_inside"]["value"] > 0.9
+
+
+def test_a_mask_that_holds_the_border_is_never_measured_even_where_a_crop_fits(monkeypatch):
+    thin = ~np.pad(np.ones((56, 76), bool), 2)
+    monkeypatch.setattr("whycad.commands.map_focus.random_crop", lambda *_: (0, 0, 30, 40))
+    pack = SimpleNamespace(image=lambda _row: np.zeros((60, 80, 3), np.uint8), group=lambda _row: "g")
+    masks = np.stack([thin, ~thin])
+    found = list(cropped_cases(pack, masks, np.arange(2), np.random.default_rng(0)))
+    assert found[0] is None
+    assert found[1] is not None
+
+
+def test_the_tasks_own_cases_are_used_with_the_masks_that_it_gives(run, tmp_path):
+    code = """
+from pathlib import Path
+
+import numpy as np
+
+from whycad.masked_cases import MaskedCase
+from whycad.types import Study
+
+
+def cases(data, part, n, seed):
+    \"\"\"Yield dark spots; the fourth has no outline.\"\"\"
+    assert part == "report"
+    rows, columns = np.indices((60, 80))
+    for i in range(n):
+        mask = (rows - 15 - 3 * i) ** 2 + (columns - 20 - 4 * i) ** 2 < 64
+        pixels = np.where(mask, 0.1, 0.85).astype(np.float32)[..., None].repeat(3, -1)
+        yield MaskedCase(Study(pixels, "OT", f"{i:064}", "rgb"), f"g{i}", mask=None if i == 3 else mask, of="spot")
+"""
+    status, report = run(True, "--data", str(tmp_path), "--n", "8", own_cases=code)
+    assert status == 0
+    assert (report["n_images"], report["n_left_out"]) == (7, 1)
+    assert report["dataset"] == "the task's own held-out cases"
+    assert report["peak_inside"]["value"] == 1.0
+
+
+def test_a_task_without_cases_of_its_own_needs_a_pack(run, tmp_path, capsys):
+    assert run(True, "--data", str(tmp_path)) == (1, {})
+    assert "offers no outlined cases" in capsys.readouterr().err
+
+
 def test_a_pack_without_such_masks_is_an_error(run, capsys):
     status, report = run(True, "--mask-column", "nothing")
     assert (status, report) == (1, {})
     assert "no column of masks" in capsys.readouterr().err
 
 
-def write_spot_plugin(parent: Path, sees_dark: bool) -> Plugin:
+def write_spot_plugin(parent: Path, sees_dark: bool, own_cases: str = "") -> Plugin:
     """Write a plugin whose one feature is how dark (or bright) a pixel is; label b grows with it."""
-    spec = TinyPlugin(id="spots", labels=("a", "b"), shape=(48, 64), n_members=1)
+    files, code = ({"cases.py": own_cases}, 'masked_cases = "cases:cases"\n') if own_cases else ({}, "")
+    spec = TinyPlugin(id="spots", labels=("a", "b"), shape=(48, 64), n_members=1, files=files, code=code)
     folder = write_plugin(parent, spec).folder
     net = TinyNet(3, 2)
     with torch.no_grad():

@@ -108,6 +108,20 @@ def test_each_way_is_asked_for_instead_of_a_label(tasks, files, capsys):
     assert len(result.attributions) == (2 if len(result.prediction.conformal_set) == 2 else 1)
 
 
+def test_lime_stops_early_only_where_asked_and_says_what_it_used(tasks, files):
+    for more in ([], ["--stop-when-stable"]):
+        code = analyse(
+            files / "0.jpg", "--explain", "lime", "--no-grades", *more, "--save", files / f"saved{len(more)}"
+        )
+        assert code == 0
+    whole, early = (load_result(files / f"saved{n}") for n in (0, 1))
+    assert not whole.request.stop_when_stable
+    assert "most_samples" not in whole.attributions[0].parameters
+    said = early.attributions[0].parameters
+    assert early.request.stop_when_stable
+    assert said["samples"] <= said["most_samples"] == whole.attributions[0].parameters["samples"]
+
+
 @pytest.fixture(scope="session")
 def volume_tasks(tmp_path_factory):
     """Return a folder with ``patches`` (reads CT volumes) and ``slices`` (reads OCT B-scans)."""

@@ -24,7 +24,12 @@ def test_a_region_is_taken_away_and_its_numbers_are_written(tasks, image, tmp_pa
     (item,) = json.loads(out.read_text())
     assert item["n_pixels"] == 121
     assert sum(item["after"].values()) == pytest.approx(1, abs=1e-4)
-    assert item["title"] in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert item["title"] in said
+    assert "  A sham of equal size elsewhere " in said
+    label = max(item["before"], key=item["before"].get)
+    assert item["control_change"] == pytest.approx(item["control"][label] - item["before"][label])
+    assert item["change"] == pytest.approx(item["after"][label] - item["before"][label])
     body = json.loads((folder / "result.json").read_text())["result"]
     (saved,) = load_what_ifs(folder, body["study_sha256"], "tiny")
     assert saved.mask.sum() == 121

@@ -31,8 +31,8 @@ def positive_share(values: np.ndarray, corner: tuple[int, int]) -> float:
 
 
 def test_the_methods_are_found_with_their_modules():
-    assert sorted(METHODS) == ALL
-    assert {id_: method.name for id_, method in METHODS.items()} == METHOD_NAMES
+    assert set(METHODS) >= set(ALL)
+    assert {id_: METHODS[id_].name for id_ in ALL} == METHOD_NAMES
     with pytest.raises(TypeError):
         METHODS["gradcam"] = None
 

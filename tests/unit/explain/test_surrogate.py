@@ -116,6 +116,9 @@ def test_stopping_early_saves_passes_and_the_reader_is_told_how_many_were_used(m
     raw = METHODS["lime"].explain(model, make_inputs(), 0, options)
     assert sum(seen) == raw.fidelity.n_samples == raw.parameters["evaluated"] < 1000
     assert raw.parameters["samples"] < 1000
+    assert raw.parameters["most_samples"] == 2000
+    whole = METHODS["lime"].explain(model, make_inputs(), 0, ExplainOptions(n_samples=40))
+    assert "most_samples" not in whole.parameters
     assert told == sorted(told)
     assert told[-1] == 1.0
 

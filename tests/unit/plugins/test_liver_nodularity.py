@@ -1,9 +1,12 @@
 """Surface nodularity: planted waves are measured in mm, and it follows the simulator's own sign."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from plugins.liver_fibrosis.check_nodularity import FIGURES, N_SLICES, TRIED_MM, main, rank_correlation
 from plugins.liver_fibrosis.data import slice_study
 from plugins.liver_fibrosis.nodularity import surface_nodularity
 from plugins.liver_fibrosis.simulator import simulate
@@ -44,3 +47,35 @@ def test_it_follows_the_simulated_nodularity():
         pairs.append((value, item.latents["nodularity_mm"]))
     measured, painted = zip(*pairs, strict=True)
     assert spearmanr(measured, painted).statistic > 0.8
+
+
+def test_the_rank_correlation_leaves_out_what_could_not_be_measured():
+    drawn = np.arange(40.0)
+    found = drawn**3
+    found[3:6] = np.nan
+    answer = rank_correlation(drawn, found)
+    assert answer["n"] == 37
+    assert [answer["value"], *answer["interval"]] == pytest.approx([1.0] * 3)
+    noise = np.random.default_rng(0).normal(size=40)
+    answer = rank_correlation(drawn, noise)
+    assert answer["value"] == pytest.approx(spearmanr(drawn, noise).statistic)
+    assert answer["interval"][0] < 0 < answer["interval"][1]
+
+
+def test_the_command_writes_a_figure_for_each_smoothing(tmp_path, capsys):
+    assert main(["--n", "5", "--out", str(tmp_path / "o.json")]) == 0
+    written = json.loads((tmp_path / "o.json").read_text())
+    assert list(written["rank_correlation"]) == [f"{mm:g} mm" for mm in TRIED_MM]
+    assert len({item["value"] for item in written["rank_correlation"].values()}) > 1
+
+
+def test_the_notes_say_what_is_stored(repo):
+    folder = repo / "plugins" / "liver_fibrosis"
+    stored = json.loads((folder / FIGURES).read_text())["rank_correlation"]
+    chosen = stored["16 mm"]
+    low, high = chosen["interval"]
+    notes = (folder / "TRAINING.md").read_text()
+    assert chosen["n"] == N_SLICES
+    assert f"is {chosen['value']:.2f} (95 % interval {low:.2f} to {high:.2f})" in notes
+    values = [f"{item['value']:.2f}" for item in stored.values()]
+    assert f"({', '.join(values[:-1])} and {values[-1]})" in notes

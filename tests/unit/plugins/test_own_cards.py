@@ -59,7 +59,14 @@ def test_skin_blocks_come_from_stored_files(tmp_path):
     source = {"dataset": "X", "selection": "fold 0", "n": 46}
     measurements = {"colours": {"name": "Colours", "unit": "of 6", "labels": labels}}
     (tmp_path / skin_card.REFERENCE).write_text(json.dumps({"source": source, "measurements": measurements}))
+    parts = {"mass_ratio": figure(1.9), "peak_inside": figure(0.92)}
+    focus = {**parts, "method": "gradcam", "n_images": 200, "n_groups": 191, "mean_area": 0.287}
+    controls = {name: {"mass_ratio": figure(1.2), "peak_inside": figure(0.4)} for name in ("swapped", "gaussian")}
+    (tmp_path / skin_card.FOCUS_FIGURES).write_text(json.dumps({**focus, "controls": controls}))
     found = skin_card.blocks(tmp_path)
+    assert "| The map | 1.90 (1.89 to 1.91) | 0.92 (0.91 to 0.93) |" in found["focus"]
+    assert "| Another image's map | 1.20 (1.19 to 1.21) | 0.40 (0.39 to 0.41) |" in found["focus"]
+    assert "Grad-CAM of the predicted label; 200 images of 191 lesions, which take 29 % of a crop" in found["focus"]
     assert "| Dice with the masks, mean | 0.800 (0.790 to 0.810) | 0.800 (0.790 to 0.810) |" in found["outline"]
     assert "| Colours, of 6 | 50 (5 to 95) | not established (n 6) |" in found["measurements"]
     assert "X, fold 0: 46 images" in found["measurements"]
@@ -99,7 +106,7 @@ def test_oct_blocks_come_from_stored_figures(tmp_path):
     [
         ("lung_nodule", ("size", "descriptors", "labels", "others", "outline")),
         ("retinal_oct", ("shortcuts", "fluid")),
-        ("skin_lesion", ("outline", "measurements")),
+        ("skin_lesion", ("outline", "measurements", "focus")),
         ("liver_fibrosis", ("oracle", "gate")),
     ],
 )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from plugins.liver_fibrosis.references import N_CASES
 from plugins.skin_lesion.artefacts import insert
 from whycad.pipeline import analyse
 from whycad.reference_index import FOLDER_VARIABLE, reference_of, stand_in
@@ -48,6 +49,22 @@ def test_the_shipped_distribution_is_of_these_weights(task: str) -> None:
     assert table is not None
     assert table.n >= 20
     assert 0 < table.median < table.largest
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_document_says_what_the_stored_distribution_holds(task: str, repo: Path) -> None:
+    table = table_of(REGISTRY.get(task))
+    assert table is not None
+    found = [100 * float(value) for value in np.percentile(table.epsilons, [10, 50, 90])]
+    figures = " | ".join(f"{value:.2g} %" for value in found)
+    row = f"| `{task}` | {table.n} | {figures} | {table.n - len(table.epsilons)} |"
+    assert row in (repo / "docs" / "similar-and-what-if.md").read_text()
+
+
+def test_the_shipped_liver_set_holds_every_reference_case() -> None:
+    reference = reference_of(REGISTRY.get("liver_fibrosis"))
+    assert reference is not None
+    assert len(reference.label_of) == N_CASES
 
 
 @pytest.mark.parametrize("task", ["skin_lesion", "retinal_oct"])

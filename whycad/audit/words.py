@@ -149,7 +149,11 @@ def cell_words(value: Cell, decimals: int = 3, limit: int = 160) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return number_words(value, 0)
-    return number_words(value, decimals) if isinstance(value, float) else printable(value, limit)
+    if isinstance(value, str):
+        return printable(value, limit)
+    # A p-value is never bare zeros.
+    least = 10.0**-decimals
+    return f"< {number_words(least, decimals)}" if 0 < value < least / 2 else number_words(value, decimals)
 
 
 def audit_title(audit: Audit) -> str:

@@ -21,7 +21,7 @@ from whycad.audit.findings import (
 from whycad.testing.sample_audit import sample_audit
 
 HTML = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
-LONG = "Donaudampfschifffahrtsgesellschaftskapitaen" * 40
+LONG = "Donaudampfschifffahrtsgesellschaftskapitaen" * 80
 RTL = "\u202eevil\u202c שלום مرحبا"
 EMOJI = "🩺👩‍⚕️🇦🇹"
 FORMULA = '=HYPERLINK("http://x","y")'

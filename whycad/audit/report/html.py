@@ -17,9 +17,11 @@ from whycad.audit.report.tables import PageLimits
 from whycad.wording import printable
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
-SCREEN = Limits(PageLimits(rows=200, columns=16, cell=160), max_failed=200)
+SCREEN = Limits(PageLimits(rows=200, columns=16, cell=160, line=150), max_failed=200)
+# One line of the running header.
+HEADER_LIMIT = 70
 # A4 upright holds nine narrow columns; what is cut is in the CSV.
-PAPER = Limits(PageLimits(rows=25, columns=9, cell=80), max_failed=40)
+PAPER = Limits(PageLimits(rows=25, columns=9, cell=80, line=100), max_failed=40)
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def html_audit(content: AuditContent, *, paper: bool = False) -> str:
         .get_template("audit_report.html.j2")
         .render(
             title=words.audit_title(audit),
+            short_title=printable(words.audit_title(audit), HEADER_LIMIT),
             scope=words.scope_words(audit),
             banners=words.banners(audit),
             kind=audit.kind,

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import importlib
 import io
+import logging
 import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from types import ModuleType
+
+from PIL import ImageFile
 
 from whycad.errors import ReportError
 
@@ -38,10 +40,10 @@ def pdf_from_html(html: str) -> bytes:
         When WeasyPrint or the system's Pango is missing.
     """
     weasyprint = _weasyprint()
+    # It logs characters that no font has, and those are of the user's own labels.
+    logging.getLogger("weasyprint").setLevel(logging.CRITICAL)
     fetcher = weasyprint.urls.URLFetcher(allowed_protocols=("data",), fail_on_errors=False)
-    # Without an identifier of its own the PDF would get one by chance.
-    document = weasyprint.HTML(string=html, url_fetcher=fetcher)
-    return bytes(document.write_pdf(pdf_identifier=b"whycad-audit"))
+    return bytes(weasyprint.HTML(string=html, url_fetcher=fetcher).write_pdf())
 
 
 def write_pdf(html: str, path: Path) -> None:
@@ -53,16 +55,18 @@ def write_pdf(html: str, path: Path) -> None:
         When it cannot be made, or not be written.
     """
     body = pdf_from_html(html)
+    partial = path.with_name(f".{path.name}.partial")
     try:
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".partial", delete=False) as stream:
-            stream.write(body)
-        Path(stream.name).chmod(0o644)
-        Path(stream.name).replace(path)
+        partial.write_bytes(body)
+        partial.replace(path)
     except OSError as error:
         raise ReportError(f"{path.name!r} cannot be written ({error.strerror or type(error).__name__})") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _weasyprint() -> ModuleType:
+    strict = ImageFile.LOAD_TRUNCATED_IMAGES
     try:
         # Where a library is missing it writes an essay to standard output before it raises.
         with redirect_stdout(io.StringIO()), warnings.catch_warnings():
@@ -73,4 +77,7 @@ def _weasyprint() -> ModuleType:
         raise ReportError("the PDF needs WeasyPrint, which is missing", remedy="pip install weasyprint") from error
     except OSError as error:
         raise ReportError("the PDF needs the Pango library, which this system lacks", remedy=REMEDY) from error
+    finally:
+        # Its import tells Pillow to take files that are cut short, for the whole process.
+        ImageFile.LOAD_TRUNCATED_IMAGES = strict
     return module

@@ -23,7 +23,7 @@ from whycad.audit.words import interval_words
 
 WIDTH = 680.0
 MAX_ROWS = 40
-NAME_WIDTH = 210.0
+NAME_WIDTH = 240.0
 ROW_HEIGHT = 26.0
 SERIES_HEIGHT = 15.0
 AXIS_HEIGHT = 44.0

@@ -19,7 +19,7 @@ from whycad.wording import printable
 
 MAX_NAMED_CASES = 8
 MESSAGE_LIMIT = 500
-DOI = re.compile(r"https://doi\.org/10\.\d{4,9}/[\w.()/:;-]+$", re.ASCII)
+DOI = re.compile(r"(?:https://doi\.org/|\bdoi: ?)(10\.\d{4,9}/[\w.()/:;<>-]*[\w)>])\.?$", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def reference_of(text: str) -> Reference:
     """Return a citation with the address of its DOI, if it ends with one."""
     line = printable(text, 400)
     found = DOI.search(line)
-    return Reference(line[: found.start()].rstrip(), found.group()) if found else Reference(line, "")
+    return Reference(line[: found.start()].rstrip(), f"https://doi.org/{found[1]}") if found else Reference(line, "")
 
 
 def _pictures(result: CheckResult, folder: Path | None) -> tuple[tuple[str, str], ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +29,16 @@ class PageLimits:
     ----------
     rows, columns : int
     cell : int
-        Characters.
+        Characters of one cell.
+    line : int
+        Characters side by side. Where the longest words of all columns need more, the words of the
+        widest columns may be broken anywhere.
     """
 
     rows: int
     columns: int
     cell: int
+    line: int
 
 
 @dataclass(frozen=True)
@@ -42,23 +47,30 @@ class PageTable:
 
     Attributes
     ----------
-    titles : tuple of (str, bool)
-        Each column's title and whether it holds numbers.
+    titles : tuple of (str, str)
+        Each column's title and its classes: ``number`` where it holds numbers, ``broken`` where its words
+        may be broken anywhere.
     rows : tuple of tuple of str
     remark : str
         What was left out and where it is; may be empty.
     """
 
     title: str
-    titles: tuple[tuple[str, bool], ...]
+    titles: tuple[tuple[str, str], ...]
     rows: tuple[tuple[str, ...], ...]
     note: str
     remark: str
 
 
 def table_file(check: str, key: str) -> str:
-    """Return where a table's CSV lies in the audit's folder: ``tables/<check>-<key>.csv``."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", f"{check}-{key}")[:100].lstrip(".")
+    """Return where a table's CSV lies in the audit's folder: ``tables/<check>-<key>.csv``.
+
+    What no file name should hold is replaced, and a hash then keeps two such names apart.
+    """
+    wanted = f"{check}-{key}"
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", wanted)[:80].lstrip(".")
+    if name != wanted:
+        name += f"-{hashlib.sha256(wanted.encode()).hexdigest()[:8]}"
     return f"{FOLDER}/{name}.csv"
 
 
@@ -104,9 +116,8 @@ def on_page(table: Table, check: str, limits: PageLimits) -> PageTable:
         tuple(cell_words(cell, column.decimals, limits.cell) for cell, column in zip(row, columns, strict=False))
         for row in table.rows[: limits.rows]
     )
-    numeric = [_is_numeric(table, index) for index in range(len(columns))]
     named = [printable(column.title, TITLE_LIMIT) for column in columns]
-    titles = tuple(zip(named, numeric, strict=True))
+    titles = tuple(zip(named, _classes(table, named, rows, limits.line), strict=True))
     more = [
         f"{n:,} more {what}{'' if n == 1 else 's'}"
         for n, what in ((len(table.rows) - limits.rows, "row"), (len(table.columns) - limits.columns, "column"))
@@ -114,6 +125,16 @@ def on_page(table: Table, check: str, limits: PageLimits) -> PageTable:
     ]
     remark = f"{' and '.join(more)} in {table_file(check, table.key)}" if more else ""
     return PageTable(printable(table.title, 160), titles, rows, printable(table.note, 600), remark)
+
+
+def _classes(table: Table, titles: Sequence[str], rows: Sequence[Sequence[str]], line: int) -> list[str]:
+    columns = [[title, *(row[index] for row in rows if index < len(row))] for index, title in enumerate(titles)]
+    widths = [max((len(word) for text in texts for word in text.split()), default=0) for texts in columns]
+    share = line / max(1, len(widths)) if sum(widths) > line else line
+    return [
+        " ".join(name for name, holds in (("number", _is_numeric(table, i)), ("broken", width > share)) if holds)
+        for i, width in enumerate(widths)
+    ]
 
 
 def _is_numeric(table: Table, index: int) -> bool:

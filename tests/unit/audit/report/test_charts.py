@@ -7,7 +7,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from whycad.audit.findings import Chart, Kind, Mark, Series, Severity
@@ -146,7 +146,7 @@ series = st.lists(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(KINDS), series, maybe, st.booleans())
 def test_any_chart_is_drawn_whole(kind: Kind, parts: list[Series], reference: float | None, diagonal: bool) -> None:
     drawn = draw_chart(chart(kind, *parts, reference=reference, diagonal=diagonal))

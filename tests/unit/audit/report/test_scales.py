@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from whycad.audit.findings import Chart, Mark, Series
@@ -24,8 +24,8 @@ anything = st.floats(allow_nan=False, allow_infinity=False)
 positive = st.floats(1e-9, 1e9)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(anything, min_size=1, max_size=20))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(anything, min_size=1, max_size=8))
 def test_every_value_lies_on_the_scale_and_in_its_order(values: list[float]) -> None:
     numbers = sorted(as_number(value) or 0.0 for value in values)
     scale = fitted(numbers, 100.0, 500.0)
@@ -36,8 +36,8 @@ def test_every_value_lies_on_the_scale_and_in_its_order(values: list[float]) -> 
     assert all(scale.low - slack <= number <= scale.high + slack for number in numbers)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(positive, min_size=1, max_size=20))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(positive, min_size=1, max_size=8))
 def test_ratios_lie_on_a_logarithmic_scale(values: list[float]) -> None:
     scale = fitted(values, 0.0, 300.0, logarithmic=True)
     assert all(scale.holds(value) for value in values)
@@ -46,7 +46,7 @@ def test_ratios_lie_on_a_logarithmic_scale(values: list[float]) -> None:
     assert scale.place(middle) == pytest.approx(150)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(anything, st.floats(1e-6, 1e6))
 def test_ticks_are_few_and_between_the_ends(low: float, span: float) -> None:
     low = math.fmod(low, 1e6)

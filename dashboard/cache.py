@@ -247,7 +247,7 @@ def title_of(run: AuditRun) -> str:
     return _title(run.folder, run.changed)
 
 
-@st.cache_data(show_spinner=False, max_entries=500)
+@st.cache_resource(show_spinner=False, max_entries=500)
 def _title(folder: Path, changed: float) -> str:
     return audit_title(read_audit(folder))
 

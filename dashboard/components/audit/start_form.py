@@ -40,7 +40,7 @@ def start_form(place: AuditPlace) -> None:
             ):
                 assert record is not None, "the button is off without a record"
                 _start(place, record, settings)
-            if place.new and st.button("Not now", key="close-form"):
+            if place.new and st.button("Not now", key="close-form", icon=":material/close:"):
                 place.new = False
                 st.rerun()
 

@@ -132,7 +132,7 @@ def _musts() -> str:
     lines = [_row("artefact", "images", "checks that must see it"), _rule(3)]
     for name, musts in MUSTS.items():
         lines.append(_row(name.replace("_", " "), ", ".join(tasks[name]), ", ".join(f"`{check}`" for check in musts)))
-    note = f"`matched_performance` must only where each label has {LEAST_CELL} audited images with and without the artefact."
+    note = f"`matched_performance` must only where each label has {LEAST_CELL} audited images with it and without."
     return "\n".join(["## Which check must see which artefact\n", *lines, "", note, ""])
 
 

@@ -164,7 +164,7 @@ def read_result(folder: Path, spec: SetSpec) -> SetResult | None:
 
 
 def musts_of(spec: SetSpec, made: PhantomSet) -> tuple[str, ...]:
-    """Return the checks that must see what is planted; a performance by matching only where there is enough to match."""
+    """Return the checks that must see what is planted; a matched performance only where there is enough to match."""
     if spec.phi == 0:
         return ()
     val = made.splits == "val"

@@ -27,7 +27,7 @@ CROPS = (1.0, 0.85, 0.7)
 # reach 0.90 in the coarse none exceeds 0.59 in the fine.
 LEAST_COARSE, LEAST_FINE = 0.90, 0.65
 # Scans of layered tissue resemble each other in the fine as well: the threshold rises with what candidates of the set
-# reach (of two thousand B-scans by different patients, 0.81), but never beyond what only copies reach.
+# reach (B-scans of different patients reach 0.81), but never beyond what only copies reach.
 SURE_FINE, SIGMAS_ABOVE, LEAST_CANDIDATES = 0.90, 4.5, 30
 MOST_CANDIDATES = 12
 FINE_SIGMA, EVEN_SIGMA, EVEN_FLOOR = 2.0, 4.0, 3.0
@@ -86,9 +86,10 @@ def fine_threshold(likeness: NDArray[np.float64]) -> float:
     """Return from which likeness on two candidates are one picture, given that of all candidates ``(m,)``."""
     if len(likeness) < LEAST_CANDIDATES:
         return LEAST_FINE
-    middle, high = np.quantile(likeness, [0.5, 0.9])
-    # Of a normal distribution, nine tenths lie below 1.28 standard deviations above the median.
-    usual = float(middle + SIGMAS_ABOVE * (high - middle) / 1.2816)
+    low, middle = np.quantile(likeness, [0.1, 0.5])
+    # Copies make the upper half long, so that the spread is the lower half's: of a normal distribution, a tenth lies
+    # below 1.28 standard deviations under the median.
+    usual = float(middle + SIGMAS_ABOVE * (middle - low) / 1.2816)
     return min(max(usual, LEAST_FINE), SURE_FINE)
 
 

@@ -8,7 +8,15 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from whycad.audit.data.facts import DETAIL
-from whycad.audit.duplicates import DuplicatePair, clusters_of, exact_pairs, near_pairs
+from whycad.audit.duplicates import (
+    LEAST_FINE,
+    SURE_FINE,
+    DuplicatePair,
+    clusters_of,
+    exact_pairs,
+    fine_threshold,
+    near_pairs,
+)
 
 SIDE = 240
 
@@ -75,3 +83,13 @@ def test_linked_rows_share_a_cluster() -> None:
     found = clusters_of([DuplicatePair(0, 2, 1, True), DuplicatePair(2, 4, 1, True)], 5)
     assert found[0] == found[2] == found[4]
     assert len(set(found.tolist())) == 3
+
+
+def test_the_threshold_rises_where_all_candidates_resemble_and_never_hides_copies() -> None:
+    generator = np.random.default_rng(0)
+    skin, scans = generator.normal(0.2, 0.05, 500), generator.normal(0.35, 0.11, 500)
+    assert fine_threshold(skin) == LEAST_FINE
+    assert LEAST_FINE < fine_threshold(scans) <= SURE_FINE
+    assert fine_threshold(np.r_[scans, np.ones(200)]) <= SURE_FINE
+    assert fine_threshold(np.r_[skin, np.ones(200)]) == pytest.approx(LEAST_FINE, abs=0.05)
+    assert fine_threshold(np.array([0.1, 0.99])) == LEAST_FINE

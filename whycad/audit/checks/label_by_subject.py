@@ -27,7 +27,8 @@ VERY_LIKE, SAME_LABEL = 0.95, 0.95
 LEAST_LABELS = 2
 BLOCK = 1024
 _SUBJECT_WORDS = re.compile(
-    r"subject|patient|person|volunteer|participant|animal|donor|individual|proband", re.IGNORECASE
+    r"(.*_)?(subject|patient|person|volunteer|participant|animal|donor|individual|proband)s?(_?(id|key|no|nr|number|code))?",
+    re.IGNORECASE,
 )
 
 
@@ -81,7 +82,7 @@ def subjects_of(cases: AuditCases) -> list[Subjects]:
     if cases.groups_known and (cases.patients is None or not np.array_equal(cases.patients, cases.groups)):
         found.append(Subjects("group", cases.groups))
     for column in cases.columns:
-        if column.kind == "category" and _SUBJECT_WORDS.search(column.name):
+        if column.kind == "category" and _SUBJECT_WORDS.fullmatch(column.name):
             found.append(Subjects(column.name, np.asarray(column.values, np.str_)))
     if not found:
         prefixes = name_prefixes(cases)

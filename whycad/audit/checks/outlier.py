@@ -20,7 +20,7 @@ CONSTANT = 0.01
 GREY = 0.004
 
 # Far outside of what isolation scores of the set vary by (median and MAD, as sigmas).
-STRANGE = 4.0
+STRANGE = 6.0
 N_TREES = 200
 
 

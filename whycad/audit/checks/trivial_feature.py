@@ -69,7 +69,7 @@ def _family(found: Probe, name: str, estimate: Estimate) -> Finding:
     severity = Severity.UNKNOWN if few else _graded(estimate.value if sure else 0.5, matters, large)
     words = "" if low is None else f" (AUC {estimate.value:.2f}, {low:.2f} to {high:.2f})"
     said = {
-        Severity.OK: f"{FAMILIES[name]} alone tell little or nothing of the label{words}",
+        Severity.OK: f"{FAMILIES[name]} alone tell little of the label{words}",
         Severity.UNKNOWN: f"not established what {FAMILIES[name]} tell of the label{words}: a label has fewer than "
         f"{LEAST_GROUPS} groups",
         Severity.WARNING: f"{FAMILIES[name]} alone tell much of the label{words}",

@@ -45,6 +45,13 @@ def test_frames_of_a_few_scenes_are_seen_without_any_id(pack, textures):
     assert "frames of a few subjects" in found.message
 
 
+@pytest.mark.parametrize(("name", "is_id"), [("volunteer_id", True), ("Animal", True), ("patient_diagnosis", False)])
+def test_columns_that_name_subjects_are_known_by_their_name(pack, textures, name, is_id):
+    subjects = np.repeat(np.array([f"s{i}" for i in range(6)]), 20)
+    audited = pack(images=textures(120), label=np.repeat(["a", "b"], 60), **{name: subjects})
+    assert bool(audited.about("label_by_subject", name)) is is_id
+
+
 def test_unknown_subjects_are_said_to_be_unknown(pack, textures):
     label = np.where(np.random.default_rng(0).random(120) < 0.5, "a", "b")
     result = pack(images=textures(120), label=label).result("label_by_subject")

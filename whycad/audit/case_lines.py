@@ -156,7 +156,7 @@ def case_lines(
         Gives a label's name for its code.
     """
     lines = [_artefact_line(name, summary, label_name) for name in dict.fromkeys(artefacts)]
-    lines += [_fact_line(name, value, summary, label_name) for name, value in sorted(metadata.items())]
+    lines += [_fact_line(name, value, summary) for name, value in sorted(metadata.items())]
     known = [line for line in lines if line is not None]
     return tuple(sorted(known, key=lambda line: TELLING.index(line.severity)))
 
@@ -167,9 +167,7 @@ def _artefact_line(name: str, summary: AuditSummary, label_name: Callable[[str],
     return None if not about else CaseLine(what, _sentence(about, label_name), about[0].severity, name)
 
 
-def _fact_line(
-    name: str, value: MetadataValue, summary: AuditSummary, label_name: Callable[[str], str]
-) -> CaseLine | None:
+def _fact_line(name: str, value: MetadataValue, summary: AuditSummary) -> CaseLine | None:
     """Return a line where a finding names this very value, in its column (``sex=female``) or in its words."""
     if not isinstance(value, str) or not value.strip():
         return None
@@ -179,31 +177,35 @@ def _fact_line(
         if _folded(name) in _names(f.column.partition("=")[0]) and (word.search(f.column) or word.search(f.message))
     ]  # fmt: skip
     what = f"{name.replace('_', ' ')} {value.strip()}"
-    return None if not about else CaseLine(what, _sentence(about, label_name), about[0].severity)
+    return None if not about else CaseLine(what, _sentence(about), about[0].severity)
 
 
-def _sentence(about: Sequence[Finding], label_name: Callable[[str], str]) -> str:
-    """Word the two most telling findings, of different checks."""
+def _sentence(about: Sequence[Finding], with_one: Callable[[str], str] | None = None) -> str:
+    """Word the two most telling findings, of different checks.
+
+    ``with_one`` gives a label's name where the findings are of an artefact, which an image has or has not.
+    """
     first = about[0]
     second = next((f for f in about if f.check != first.check), None)
-    words = [_words(first, label_name), *([] if second is None else [_words(second, label_name)])]
-    return " ".join(words)
+    return " ".join(_words(f, with_one) for f in (first, second) if f is not None)
 
 
-def _words(finding: Finding, label_name: Callable[[str], str]) -> str:
-    if not is_ratio(finding) or not finding.effect or finding.check != "metadata_label" or not finding.label:
+def _words(finding: Finding, with_one: Callable[[str], str] | None) -> str:
+    ratio = is_ratio(finding) and finding.check == "metadata_label" and finding.label and finding.effect
+    # A level other than "yes" is named in the message, whose words then stay as they are.
+    if with_one is None or not ratio or not finding.effect or " whose " in finding.message:
         return finding.message if finding.message.endswith(".") else f"{finding.message}."
     rarer = finding.effect < 1
     times = number_words(1 / finding.effect if rarer else finding.effect, 1).removesuffix(".0")
-    name = label_name(finding.label)
     return (
-        f"{name} was {times} times {'rarer' if rarer else 'commoner'} with one "
+        f"{with_one(finding.label)} was {times} times {'rarer' if rarer else 'commoner'} with one "
         f"({finding.effect_name} {effect_words(finding)})."
     )
 
 
 def _names(column: str) -> set[str]:
-    return {_folded(part) for part in re.split(r" and |[,;]", column.partition("=")[0])}
+    parts = re.split(r" and |[,;]", column.partition("=")[0])
+    return {_folded(part.strip().removesuffix("_in_image")) for part in parts}
 
 
 def _folded(name: str) -> str:

@@ -34,6 +34,15 @@ def test_an_artefact_in_the_image_is_worded_with_its_interval() -> None:
     assert "2.4 times commoner" in lines[1].sentence
 
 
+def test_a_level_other_than_present_keeps_its_own_words() -> None:
+    message = "Melanoma is 3.0 times rarer in images whose ruler is no (odds ratio 0.33, 0.2 to 0.5)."
+    body = {"severity": "warning", "message": message, "column": "ruler_in_image", "label": "melanoma"}
+    ratio = {"effect": 0.33, "effect_name": "odds ratio", "no_effect": 1.0, "ci_low": 0.2, "ci_high": 0.5}
+    finding = Finding.model_validate({"check": "metadata_label", **body, **ratio})
+    summary = sample_summary().model_copy(update={"findings": (finding,)})
+    assert case_lines(summary, ("ruler",), {})[0].sentence == message
+
+
 def test_an_image_without_artefacts_has_no_lines() -> None:
     assert case_lines(sample_summary(), (), {"sex": "female", "age_years": 50}) == ()
 

@@ -21,7 +21,7 @@ from whycad.audit.trivial import probe
 
 _SOURCE_WORDS = re.compile(
     r"source|manufacturer|vendor|scanner|device|camera|machine|model|kernel|institution|hospital|centre|center|station|"
-    r"modality|photometric|codec|format|size|dataset|origin|protocol|field_t|kvp|bits_stored|lossy|simulated|synthetic",
+    r"site|clinic|modality|photometric|codec|format|size|dataset|origin|protocol|field_t|kvp|bits_stored|lossy|simulated|synthetic",
     re.IGNORECASE,
 )
 # A source that has one label alone: so many of its images do, and chance would not.
@@ -84,7 +84,7 @@ def run(context: AuditContext) -> CheckResult:
 def source_columns(context: AuditContext) -> list[MetadataColumn]:
     """Return all signs of a source that differ between images."""
     cases, facts = context.cases, context.facts
-    found = [c for c in cases.columns if c.kind == "category" and _SOURCE_WORDS.search(c.name)]
+    found = [c for c in cases.columns if c.kind == "category" and _SOURCE_WORDS.search(c.name) and not _is_anatomy(c)]
     known = facts.error == ""
     sizes = [f"{w:.0f} x {h:.0f}" for h, w in np.nan_to_num(facts.stats[:, :2])]
     grey = np.where(facts.stat("colourfulness") < 0.004, "grey", "colour")
@@ -99,6 +99,14 @@ def source_columns(context: AuditContext) -> list[MetadataColumn]:
         own["folder"] = _without_labels(cases)
     found += [MetadataColumn(name, "category", np.where(known, values, UNKNOWN)) for name, values in own.items()]
     return [column for column in found if 2 <= len(set(column.values[column.known].tolist())) <= MOST_SOURCES]
+
+
+def _is_anatomy(column: MetadataColumn) -> bool:
+    """Whether a column called site says where on the body, not where it was taken."""
+    from whycad.imaging.vocabulary import BODY_PARTS, SITES
+
+    parts = {*SITES.values(), *BODY_PARTS.values()}
+    return bool(parts & {str(value).casefold() for value in np.unique(column.values)})
 
 
 def _without_labels(cases: AuditCases) -> np.ndarray:
@@ -236,10 +244,9 @@ def _rest(cases: AuditCases, signs: list[MetadataColumn], quiet: list[str], said
         return [Finding(check=CHECK.id, severity=Severity.OK, message=message, n=len(cases))]
     if not quiet:
         return []
-    message = (
-        f"None of {count(len(quiet), 'other sign' if said else 'sign')} of a source has one label alone "
-        f"({listed(quiet, 6)})."
-    )
+    other = "other sign" if said else "sign"
+    many = f"None of {count(len(quiet), other)}" if len(quiet) > 1 else f"No {other}"
+    message = f"{many} of a source has one label alone ({listed(quiet, 6)})."
     return [Finding(check=CHECK.id, severity=Severity.OK, message=message, n=len(cases))]
 
 

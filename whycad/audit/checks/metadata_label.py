@@ -198,13 +198,13 @@ def _rest(context: AuditContext, found: Associations, findings: list[Finding]) -
     quiet = [name for name in tested if name not in said]
     lines = []
     if quiet:
-        other = "other " if said else ""
-        n = count(len(quiet), f"{other}column")
+        other = "other column" if said else "column"
+        many = f"None of {count(len(quiet), other)}" if len(quiet) > 1 else f"No {other}"
         lines.append(
             Finding(
                 check=CHECK.id,
                 severity=Severity.OK,
-                message=f"None of {n} tells the label to a degree that matters ({listed(quiet, 6)}).",
+                message=f"{many} tells the label to a degree that matters ({listed(quiet, 6)}).",
                 n=int(context.cases.labelled.sum()),
             )
         )

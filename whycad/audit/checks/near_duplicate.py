@@ -96,13 +96,13 @@ def _across(cases: AuditCases, pairs: list[DuplicatePair]) -> Finding | None:
 
 
 def _within(cases: AuditCases, pairs: list[DuplicatePair]) -> Finding:
+    where = " within a split" if len(set(cases.splits.tolist())) > 1 else ""
     if not pairs:
-        message = "No picture occurs twice within a split, exactly or nearly."
+        message = f"No picture occurs twice{where}, exactly or nearly."
         return Finding(check=CHECK.id, severity=Severity.OK, message=message, effect=0.0, n=len(cases))
     exact = sum(pair.exact for pair in pairs)
     apart = [pair for pair in pairs if cases.groups[pair.first] != cases.groups[pair.second]]
     rows = _rows(apart)
-    where = " within a split" if len(set(cases.splits.tolist())) > 1 else ""
     grouped = (
         f"{len(pairs) - len(apart)} of them within a known group" if cases.groups_known else "groups are not known"
     )

@@ -177,3 +177,9 @@ def pack(tmp_path: Path):
         return Audited(AuditContext(ref, dataset, np.arange(len(dataset.cases)), options, engine, tmp_path))
 
     return opened
+
+
+@pytest.fixture(autouse=True)
+def small_forests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the tests quick; a few trees tell what is planted."""
+    monkeypatch.setattr("whycad.audit.trivial.N_TREES", 15)

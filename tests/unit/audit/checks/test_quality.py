@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 
+from whycad.audit.checks import load_check
 from whycad.audit.checks.label_issue import label_issues
+from whycad.audit.context import ModelAnswers
 from whycad.audit.findings import Severity
 
 
@@ -70,3 +75,28 @@ def test_three_images_establish_nothing_and_break_nothing(pack, textures):
     assert audited.worst("metadata_label") is Severity.UNKNOWN
     assert audited.worst("near_duplicate") is Severity.OK
     assert audited.worst("missing_metadata") is Severity.OK
+
+
+def test_the_audited_task_is_the_judge_where_there_is_one(pack, textures):
+    n = 80
+    label = np.arange(n) % 2
+    p = np.where(label == 1, 0.95, 0.05)
+    p[[4, 9]] = 1 - p[[4, 9]]
+    context = pack(images=textures(n), label=np.array(["a", "b"])[label]).context
+    answers = ModelAnswers(
+        codes=("a", "b"),
+        members=np.stack([1 - p, p], axis=1)[None],
+        predicted=(p > 0.5).astype(np.int64),
+        label=label,
+        decision=np.full(n, "report"),
+        conformal_p=np.ones((n, 2)),
+        gate=np.zeros(n),
+        parts=np.zeros((3, n)),
+        error=np.full(n, ""),
+        simulated=False,
+    )
+    audited = replace(context, plugin=SimpleNamespace())
+    vars(audited)["answers"] = answers
+    (found,) = load_check("label_issue").run(audited).findings
+    assert set(found.cases) == {"row-4", "row-9"}
+    assert "the task" in found.message

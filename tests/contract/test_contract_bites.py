@@ -41,6 +41,7 @@ OPTIONAL = {
     "slices",
     "single_image",
     "artefacts",
+    "draw_artefact",
     "similar",
 }
 

@@ -53,7 +53,7 @@ CODE = "".join(f'{name} = "extras:{name}"\n' for name in ("gate", "evidence", "r
 EXTRA = TinyPlugin(model=EVIDENCE_MODEL, files={"extras.py": EXTRAS}, code=CODE)
 SLICE_CODE = replace(SLICES, files={"extras.py": EXTRAS}, code='gate = "extras:gate"\n')
 SPECS = {"tiny": EXTRA, "slices": SLICE_CODE, "patches": PATCHES, "surveyed": SURVEYED}
-WHAT_IF = {"artefacts", "similar"}
+WHAT_IF = {"draw_artefact", "artefacts", "similar"}
 SKIPPED = {
     "tiny": {"reference", "survey", "slices", "single_image", "phantom"},
     "slices": {"reference", "survey", "evidence", "row_reader", "strange", "single_image", "phantom"},

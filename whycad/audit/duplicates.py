@@ -9,7 +9,7 @@ two lesions of one shape agree in the coarse and not in the fine.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,7 @@ LEAST_COARSE, LEAST_FINE = 0.90, 0.65
 # Scans of layered tissue resemble each other in the fine as well: the threshold rises with what candidates of the set
 # reach (B-scans of different patients reach 0.81), but never beyond what only copies reach.
 SURE_FINE, SIGMAS_ABOVE, LEAST_CANDIDATES = 0.90, 4.5, 30
-MOST_CANDIDATES = 12
+MOST_CANDIDATES = 24
 FINE_SIGMA, EVEN_SIGMA, EVEN_FLOOR = 2.0, 4.0, 3.0
 MOST_SHIFT = GRID // 8
 BLOCK = 1024
@@ -96,39 +96,52 @@ def fine_threshold(likeness: NDArray[np.float64]) -> float:
 Candidate = tuple[int, int, int, int]
 
 
-def _candidates(details: NDArray[np.uint8]) -> set[Candidate]:
-    """Return (whole, cropped, position, crop) of what resembles, the closest few of each picture."""
+def _candidates(details: NDArray[np.uint8]) -> list[Candidate]:
+    """Return (whole, cropped, position, crop) of what resembles: the closest few of each picture over all changes."""
     whole = _normalised(coarse(details, 1.0))
-    found: set[Candidate] = set()
     varied = np.asarray(details.reshape(len(details), -1).std(axis=1) > 1)
+    likeness = np.zeros((len(details), MOST_CANDIDATES), np.float32)
+    where = np.zeros((len(details), MOST_CANDIDATES, 3), np.int32)
     for crop, side in enumerate(CROPS):
         thumbs = coarse(details, side)
         for position in range(N_POSITIONS):
             other = _normalised(turned(thumbs, position))
-            found |= {(a, b, position, crop) for a, b in _closest(whole, other, varied) if a < b or crop}
-    return found
+            for start in range(0, len(whole), BLOCK):
+                rows = np.s_[start : start + BLOCK]
+                found, columns = _closest(whole[rows], other, varied, start)
+                change = np.broadcast_to(np.array([position, crop], np.int32), (*columns.shape, 2))
+                both = np.concatenate([likeness[rows], found], axis=1)
+                places = np.concatenate([where[rows], np.concatenate([columns[..., None], change], axis=2)], axis=1)
+                kept = np.argsort(-both, axis=1, kind="stable")[:, :MOST_CANDIDATES]
+                likeness[rows] = np.take_along_axis(both, kept, axis=1)
+                where[rows] = np.take_along_axis(places, kept[..., None], axis=1)
+    rows, places = np.nonzero((likeness >= LEAST_COARSE) & varied[:, None])
+    found = [where[rows, places, part].tolist() for part in range(3)]
+    return list(zip(rows.tolist(), *found, strict=True))
 
 
-def _closest(whole: FloatArray, other: FloatArray, varied: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    for start in range(0, len(whole), BLOCK):
-        likeness = whole[start : start + BLOCK] @ other.T
-        rows = np.arange(len(likeness))
-        likeness[rows, start + rows] = -1
-        likeness[:, ~varied] = -1
-        likeness[~varied[start : start + BLOCK]] = -1
-        most = min(MOST_CANDIDATES, likeness.shape[1])
-        columns = np.argpartition(-likeness, most - 1, axis=1)[:, :most]
-        keep = np.take_along_axis(likeness, columns, axis=1) >= LEAST_COARSE
-        for row, place in zip(*np.nonzero(keep), strict=True):
-            yield int(start + row), int(columns[row, place])
+def _closest(
+    whole: FloatArray, other: FloatArray, varied: NDArray[np.bool_], start: int
+) -> tuple[FloatArray, NDArray[np.int32]]:
+    """Return the largest correlations of some pictures with all others, and whose they are, ``(rows, few)``."""
+    likeness = whole @ other.T
+    rows = np.arange(len(likeness))
+    likeness[rows, start + rows] = -1
+    likeness[:, ~varied] = -1
+    few = min(MOST_CANDIDATES, likeness.shape[1])
+    columns = np.argpartition(-likeness, few - 1, axis=1)[:, :few]
+    return np.take_along_axis(likeness, columns, axis=1), columns.astype(np.int32)
 
 
 def coarse(details: NDArray[np.uint8], side: float) -> FloatArray:
     """Return thumbnails ``(n, 16, 16)`` of the central part of pictures, a part of the side long."""
     n = round(DETAIL * side / THUMB) * THUMB
     low = (DETAIL - n) // 2
-    part = details[:, low : low + n, low : low + n].astype(np.float32)
-    return np.asarray(part.reshape(len(part), THUMB, n // THUMB, THUMB, n // THUMB).mean(axis=(2, 4)))
+    out = np.empty((len(details), THUMB, THUMB), np.float32)
+    for start in range(0, len(details), BLOCK):
+        part = details[start : start + BLOCK, low : low + n, low : low + n].astype(np.float32)
+        out[start : start + BLOCK] = part.reshape(len(part), THUMB, n // THUMB, THUMB, n // THUMB).mean(axis=(2, 4))
+    return out
 
 
 def turned(pictures: NDArray[np.generic], position: int) -> NDArray[np.generic]:

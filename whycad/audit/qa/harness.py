@@ -6,7 +6,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from threading import Thread
 
 from whycad.audit.qa.one_set import QaOptions, SetResult, read_result, run_set
 from whycad.audit.qa.plan import SetSpec
@@ -52,7 +54,7 @@ def _each(todo: Sequence[SetSpec], options: QaOptions, jobs: int) -> Iterator[tu
     # Read by the libraries of a new process as they start.
     os.environ.update(ONE_THREAD)
     try:
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin) as pool:
             waiting = {pool.submit(run_set, spec, options): spec for spec in todo}
             try:
                 yield from ((waiting[done], done.result()) for done in as_completed(waiting))
@@ -69,10 +71,23 @@ def _each(todo: Sequence[SetSpec], options: QaOptions, jobs: int) -> Iterator[tu
                 os.environ[name] = value
 
 
-def _one_thread() -> None:
+def _begin() -> None:
     import torch
 
+    end_with_parent()
     torch.set_num_threads(1)
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it is gone: a worker of a pool would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_end_after, args=(parent.sentinel,), name="parent", daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 def _line(done: int, total: int, result: SetResult) -> str:

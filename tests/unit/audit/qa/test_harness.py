@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,6 +93,48 @@ def test_a_process_that_dies_is_told_with_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(harness, "run_set", die)
     with pytest.raises(JobError, match="--resume"):
         run_sets([SPEC], QaOptions(tmp_path))
+
+
+PARENT = """
+import sys, time
+from multiprocessing import get_context
+from pathlib import Path
+
+from whycad.testing.waiting import wait_and_tell
+
+if __name__ == "__main__":
+    get_context("spawn").Process(target=wait_and_tell, args=(sys.argv[1],)).start()
+    time.sleep(120)
+"""
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_workers_end_with_a_command_that_was_killed(tmp_path):
+    script, told = tmp_path / "parent.py", tmp_path / "pid.txt"
+    script.write_text(PARENT)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
+    parent = subprocess.Popen([sys.executable, str(script), str(told)], env=environment)
+    worker = int(wait_for(lambda: told.exists() and told.read_text()))
+    assert is_alive(worker)
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not is_alive(worker))
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not happen in time")
 
 
 @pytest.fixture

@@ -115,9 +115,9 @@ def _candidates(details: NDArray[np.uint8]) -> list[Candidate]:
                 kept = np.argsort(-both, axis=1, kind="stable")[:, :MOST_CANDIDATES]
                 likeness[rows] = np.take_along_axis(both, kept, axis=1)
                 where[rows] = np.take_along_axis(places, kept[..., None], axis=1)
-    rows, places = np.nonzero((likeness >= LEAST_COARSE) & varied[:, None])
-    found = [where[rows, places, part].tolist() for part in range(3)]
-    return list(zip(rows.tolist(), *found, strict=True))
+    near, places = np.nonzero((likeness >= LEAST_COARSE) & varied[:, None])
+    others, positions, crops = (where[near, places, part].tolist() for part in range(3))
+    return list(zip(near.tolist(), others, positions, crops, strict=True))
 
 
 def _closest(

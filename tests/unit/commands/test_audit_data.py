@@ -32,7 +32,7 @@ def test_class_folders_of_two_sources_are_accused_plainly(tmp_path, capsys):
             folder = tmp_path / "set" / label
             folder.mkdir(parents=True, exist_ok=True)
             picture(seed + 100 * len(label) * int(sigma), sigma, level).save(folder / f"{label}_{seed:03d}.png")
-    status, said = audit(capsys, tmp_path / "set", tmp_path / "out")
+    status, said = audit(capsys, tmp_path / "set", tmp_path / "out", "--checks", "label_by_source,outlier")
     assert status == 0
     assert "Labels follow the source" in said
     found = read_audit(tmp_path / "out")

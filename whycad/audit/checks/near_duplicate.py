@@ -35,7 +35,7 @@ def run(context: AuditContext) -> CheckResult:
         method="Files are compared by content. Of distinct pictures, grey thumbnails (16 x 16) are compared in eight "
         "positions and after central crops to 85 % and 70 %; pairs that correlate by 0.90 or more are laid over each "
         "other by phase correlation after the coarse structure was taken away. They are duplicates from a correlation "
-        "of 0.65 on; where many pictures of the set resemble each other in the fine, from 4.5 robust standard "
+        "of 0.68 on; where many pictures of the set resemble each other in the fine, from 4.5 robust standard "
         "deviations above the median of all such pairs on, at most 0.90. Crops far from the centre and strong "
         "distortions are missed. Intervals are Wilson's.",
         references=(

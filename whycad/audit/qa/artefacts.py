@@ -22,7 +22,7 @@ PLASTERS = np.array([[0.10, 0.45, 0.80], [0.15, 0.70, 0.55]], np.float32)
 DARK = 0.05
 ANY_COLOUR = ("white_corner", "burned_in_text", "padding", "table_edge")
 ALSO_GREY = ("dark_corner",)
-LONGEST_TICK_PX = 16
+LONGEST_TICK_PX = 20
 
 
 def draw_artefact(name: str, pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -46,8 +46,9 @@ def _ruler(pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Draw dark ticks along one side."""
     turned = np.rot90(pixels, int(rng.integers(4)))
     turned[:2] = 0.97
-    for index, column in enumerate(range(int(rng.integers(2, 5)), SIDE - 1, 5)):
-        turned[: 8 if index % 4 == 0 else 5, column : column + 2] = DARK
+    step, short, long = int(rng.integers(4, 8)), int(rng.integers(4, 7)), int(rng.integers(7, 11))
+    for index, column in enumerate(range(int(rng.integers(2, 6)), SIDE - 1, step)):
+        turned[: long if index % 4 == 0 else short, column : column + 2] = DARK
     return pixels
 
 
@@ -188,7 +189,7 @@ def _ruler_mask(pixels: FloatArray) -> BoolArray:
         turned = np.rot90(pixels, turn)
         scale = turned[0].min(axis=-1) > 0.9
         if (scale | (turned[0].max(axis=-1) < 0.15)).mean() > 0.95 and scale.mean() > 0.4:
-            np.rot90(found, turn)[:8] |= (turned[:8].max(axis=-1) < 0.15) | (turned[:8].min(axis=-1) > 0.9)
+            np.rot90(found, turn)[:10] |= (turned[:10].max(axis=-1) < 0.15) | (turned[:10].min(axis=-1) > 0.9)
     return found
 
 

@@ -37,11 +37,13 @@ def ratio_words(found: OddsRatio) -> str:
 
 def compared(label: str, where: str, found: OddsRatio) -> str:
     """Return how often a label occurs in some images, against all others; plain words where never or always."""
-    a, b, _c, _d = found.cells
+    a, b, c, _d = found.cells
     if a == 0:
         return f"no image {where} is {shown(label)}"
     if b == 0:
         return f"all images {where} are {shown(label)}"
+    if c == 0:
+        return f"{shown(label)} occurs only in images {where}"
     return f"{shown(label)} is {times_words(found)} in images {where}"
 
 

@@ -12,6 +12,7 @@ from scipy import stats
 
 from whycad.audit.bootstrap import Estimate, GroupBootstrap, Statistic
 from whycad.audit.measures import mean_of
+from whycad.audit.stats import holm
 
 Key = TypeVar("Key", bound=Hashable)
 FloatArray = NDArray[np.float64]
@@ -46,20 +47,6 @@ class Effect:
         if self.low is None or self.high is None:
             return False
         return self.p < ALPHA and (self.low > 0 or self.high < 0)
-
-
-def holm(p: FloatArray) -> FloatArray:
-    """Return p values ``(m,)`` corrected for the family of them.
-
-    References
-    ----------
-    Holm 1979, A simple sequentially rejective multiple test procedure, doi:10.2307/4615733.
-    """
-    order = np.argsort(p, kind="stable")
-    scaled = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    found = np.empty(len(p))
-    found[order] = np.minimum(scaled, 1.0)
-    return found
 
 
 def p_of(estimate: Estimate, n_groups: int, nothing: float = 0.0) -> float:

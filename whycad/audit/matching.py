@@ -12,7 +12,8 @@ from whycad.audit.bootstrap import Estimate, FloatArray, Statistic
 from whycad.audit.judged import Judged, Target
 from whycad.audit.measures import auroc_of
 from whycad.audit.model_columns import Level, contrasts_of
-from whycad.audit.model_stats import estimate_panel, holm, only, p_value, panel_of, ratio, stratified_auroc_of
+from whycad.audit.model_stats import estimate_panel, only, p_value, panel_of, ratio, stratified_auroc_of
+from whycad.audit.stats import holm
 
 BoolArray = NDArray[np.bool_]
 DRAWS = 500

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import norm
 
 from whycad.audit.bootstrap import Estimate, FloatArray, GroupBootstrap, Statistic, estimate_from
 
@@ -222,32 +222,3 @@ def p_value(estimate: Estimate, no_effect: float = 0.0) -> float:
     if not estimate.standard_error > 0:
         return float("nan")
     return float(2 * norm.sf(abs(estimate.value - no_effect) / estimate.standard_error))
-
-
-def benjamini_hochberg(p: Sequence[float] | FloatArray) -> FloatArray:
-    """Return p-values ``(m,)`` adjusted for the false discovery rate; NaN are left out and stay.
-
-    References
-    ----------
-    Benjamini 1995, doi:10.1111/j.2517-6161.1995.tb02031.x
-    """
-    values = np.asarray(p, np.float64)
-    out, known = np.full(values.shape, np.nan), np.isfinite(values)
-    if known.any():
-        out[known] = false_discovery_control(values[known])
-    return out
-
-
-def holm(p: Sequence[float] | FloatArray) -> FloatArray:
-    """Return p-values ``(m,)`` adjusted for the family-wise error rate; NaN are left out and stay.
-
-    References
-    ----------
-    Holm 1979, https://www.jstor.org/stable/4615733
-    """
-    values = np.asarray(p, np.float64)
-    out, known = np.full(values.shape, np.nan), np.flatnonzero(np.isfinite(values))
-    order = known[np.argsort(values[known], kind="stable")]
-    stepped = values[order] * np.arange(len(order), 0, -1)
-    out[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
-    return out

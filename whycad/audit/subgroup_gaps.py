@@ -19,7 +19,6 @@ from whycad.audit.model_columns import Level, contrasts_of, levels_of
 from whycad.audit.model_stats import (
     Panel,
     accuracies,
-    benjamini_hochberg,
     confusion_of,
     estimate_panel,
     mean_known,
@@ -28,6 +27,7 @@ from whycad.audit.model_stats import (
     recalls,
     sliced,
 )
+from whycad.audit.stats import benjamini_hochberg
 
 if TYPE_CHECKING:
     from fairlearn.metrics import MetricFrame

@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from whycad.audit.bootstrap import GroupBootstrap
-from whycad.audit.change_stats import holm, interval_words, mean_effects
+from whycad.audit.change_stats import interval_words, mean_effects
+from whycad.audit.stats import holm
 
 
 def test_holms_correction_is_that_of_the_paper():

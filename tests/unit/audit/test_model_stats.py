@@ -14,11 +14,9 @@ from whycad.audit.matching import balanced_auroc_of
 from whycad.audit.model_stats import (
     accuracies,
     auprc_of,
-    benjamini_hochberg,
     confusion_of,
     estimate_panel,
     f1_scores,
-    holm,
     kappa,
     matthews,
     mean_known,
@@ -32,6 +30,7 @@ from whycad.audit.model_stats import (
     specificities,
     stratified_auroc_of,
 )
+from whycad.audit.stats import benjamini_hochberg, holm
 
 K = 3
 

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from whycad.audit.bootstrap import Statistic
-from whycad.audit.change_stats import ALPHA, Effect, holm
+from whycad.audit.change_stats import ALPHA, Effect
 from whycad.audit.context import AuditContext
 from whycad.audit.findings import Severity
 from whycad.audit.map_clusters import Clusters
 from whycad.audit.measures import mean_of
 from whycad.audit.run.maps import border_cells
+from whycad.audit.stats import holm
 from whycad.whatif.artefacts import artefact_words
 
 BORDER_AREA = float(border_cells().mean())

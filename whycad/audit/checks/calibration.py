@@ -24,7 +24,8 @@ from whycad.audit.findings import CheckResult, Finding, Severity
 from whycad.audit.judged import Judged, figure, judged_cases, listed, metric, with_estimate
 from whycad.audit.measures import aurc_of, mean_of
 from whycad.audit.model_columns import levels_of
-from whycad.audit.model_stats import estimate_panel, holm, p_value, panel_of
+from whycad.audit.model_stats import estimate_panel, p_value, panel_of
+from whycad.audit.stats import holm
 
 # An excess of 2 points is seen in a reliability diagram; 10 points change decisions.
 SEEN, LARGE = 0.02, 0.1

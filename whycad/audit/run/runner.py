@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -200,8 +201,12 @@ def run_checks(
             states.append(CheckStatus(check=name, status="failed", why=str(error)))
         except WhyCadError:
             raise
-        except Exception as error:
-            logger.warning("check %s raised %s", name, type(error).__name__, exc_info=error)
+        except Exception as error:  # noqa: BLE001 - an error in one check must not lose what the others found
+            # The message of a foreign error may quote a cell: only its kind and place are logged.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            logger.warning(
+                "check %s raised %s in %s:%s", name, type(error).__name__, Path(place.filename).name, place.lineno
+            )
             why = f"it raised {type(error).__name__}; this is a fault of the check, not of the data"
             states.append(CheckStatus(check=name, status="failed", why=why))
         request.told(f"{name}: {states[-1].status}{': ' + states[-1].why if states[-1].why else ''}")

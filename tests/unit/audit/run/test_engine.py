@@ -217,5 +217,7 @@ def peak_bytes(n_rows, folder):
 
 def test_memory_does_not_grow_with_the_number_of_rows(tmp_path):
     peak_bytes(64, tmp_path / "warm")
-    few, many = peak_bytes(320, tmp_path / "few"), peak_bytes(2560, tmp_path / "many")
+    # As many rows in either: a short run alone may miss the moment when two parts are in memory.
+    few = max(peak_bytes(320, tmp_path / f"few-{number}") for number in range(8))
+    many = peak_bytes(2560, tmp_path / "many")
     assert many < 1.3 * few

@@ -48,8 +48,13 @@ def inserted_words(kind: str) -> str:
 
 
 def insertable(manifest: Manifest) -> tuple[str, ...]:
-    """Return the artefacts that can be put into a task's images: those that its plugin draws, then general ones."""
-    own = manifest.audit.artefacts if manifest.code.draw_artefact is not None else ()
+    """Return the artefacts that can be put into a task's images.
+
+    First those that its manifest names, where its plugin or this package draws them, then those that
+    any image of its kind may have.
+    """
+    draws = manifest.code.draw_artefact is not None
+    own = tuple(kind for kind in manifest.audit.artefacts if draws or kind in OVERLAYS)
     spec = manifest.input
     more = (*EVERY_TASK, *(COLOUR_TASKS if spec.colour else GREY_TASKS))
     if "CT" in spec.modalities and spec.value_range[0] < HU_BELOW:
@@ -57,12 +62,17 @@ def insertable(manifest: Manifest) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*own, *more)))
 
 
-def with_artefact(canvas: Canvas, change: Change) -> Changed:
+def with_artefact(canvas: Canvas, change: Change) -> Changed | None:
     """Put an artefact into an image, or make the control.
 
     The control takes the artefact's place with the image's own texture from elsewhere, its
     difference from what was there as large (root mean square). Where an artefact, such as noise, is
     all over the image, the control is the same difference moved to another place.
+
+    Returns
+    -------
+    Changed or None
+        None where drawing it changes nothing, since the image has it already.
 
     Raises
     ------
@@ -70,6 +80,8 @@ def with_artefact(canvas: Canvas, change: Change) -> Changed:
         When the plugin's drawing fails or returns something else.
     """
     pixels, mask = _inserted(canvas, change)
+    if not _size(pixels - canvas.study.pixels, mask):
+        return None
     if change.sham:
         pixels = _sham(canvas, pixels, mask, np.random.default_rng([canvas.seed_of(change), 1]))
     return changed_within(canvas, np.clip(pixels, *_limits(canvas)), mask)

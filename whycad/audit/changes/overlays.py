@@ -24,6 +24,8 @@ LETTER_SHARE = 0.055
 MARKS = ("L", "R", "AP", "PA", "SUP")
 CORNER_REACH = (0.16, 0.24)
 PADDING_SHARE = (0.06, 0.12)
+HAIR_TONE, TICK_TONE = (0.10, 0.07, 0.06), (0.08, 0.08, 0.09)
+INK_TONES = ((0.32, 0.16, 0.58), (0.14, 0.20, 0.55))
 PATCH_COLOURS = ((0.93, 0.80, 0.18), (0.15, 0.55, 0.35), (0.17, 0.42, 0.72), (0.90, 0.45, 0.16))
 # Of the range of values; 0.05 of a lung's range is 70 HU, a low-dose scan.
 NOISE_SHARE = 0.05
@@ -97,6 +99,63 @@ def _patch(shape: Shape, rng: np.random.Generator) -> tuple[FloatArray, Tone]:
     return np.asarray(np.clip(radius - distance, 0, 1), np.float32), PATCH_COLOURS[int(rng.integers(4))]
 
 
+def _drawn(shape: Shape, draw: Callable[[ImageDraw.ImageDraw], None]) -> FloatArray:
+    """Return the opacity of strokes drawn with anti-aliasing, in coordinates of twice the image's size."""
+    canvas = Image.new("L", (2 * shape[1], 2 * shape[0]))
+    draw(ImageDraw.Draw(canvas))
+    return np.asarray(np.asarray(canvas.resize((shape[1], shape[0]), Image.Resampling.BOX)) / 255, np.float32)
+
+
+def _hair(shape: Shape, rng: np.random.Generator) -> tuple[FloatArray, Tone]:
+    """Lay thin dark bent hairs across the image."""
+    height, width = (2 * side for side in shape)
+    along = np.linspace(-1, 1, 40)
+    thick = max(2, round(0.008 * width))
+
+    def draw(pen: ImageDraw.ImageDraw) -> None:
+        for _ in range(int(rng.integers(6, 11))):
+            angle, reach, bend = rng.uniform(0, np.pi), rng.uniform(0.4, 0.8) * width, rng.normal(0, 0.08) * width
+            row, column = rng.uniform(0.1, 0.9, 2) * (height, width)
+            rows = row + reach * along * np.sin(angle) + bend * along**2 * np.cos(angle)
+            columns = column + reach * along * np.cos(angle) - bend * along**2 * np.sin(angle)
+            pen.line(list(zip(columns.tolist(), rows.tolist(), strict=True)), fill=255, width=thick)
+
+    return _drawn(shape, draw), HAIR_TONE
+
+
+def _ink(shape: Shape, rng: np.random.Generator) -> tuple[FloatArray, Tone]:
+    """Draw two arcs of a surgical marker around the middle."""
+    height, width = (2 * side for side in shape)
+    thick = max(2, round(rng.uniform(0.03, 0.06) * width))
+    radius, start = rng.uniform(0.36, 0.46), rng.uniform(0, 360)
+    box = [(0.5 - radius) * width, (0.5 - radius) * height, (0.5 + radius) * width, (0.5 + radius) * height]
+
+    def draw(pen: ImageDraw.ImageDraw) -> None:
+        for turn in (0, rng.uniform(150, 210)):
+            pen.arc(box, start + turn, start + turn + rng.uniform(50, 110), fill=255, width=thick)
+
+    return _drawn(shape, draw), INK_TONES[int(rng.integers(2))]
+
+
+def _ruler(shape: Shape, rng: np.random.Generator) -> tuple[FloatArray, Tone]:
+    """Draw the ticks of a scale along one side, every fifth a longer one."""
+    height, width = (2 * side for side in shape)
+    upright, far = rng.random() < 0.5, rng.random() < 0.5
+    long, across = (height, width) if upright else (width, height)
+    step, thick = rng.uniform(0.05, 0.08) * long, max(2, round(0.012 * long))
+    places = np.arange(rng.uniform(0, step), long, step)
+    offset = int(rng.integers(5))
+
+    def draw(pen: ImageDraw.ImageDraw) -> None:
+        for index, place in enumerate(places.tolist()):
+            reach = (0.13 if (index + offset) % 5 == 0 else 0.08) * across
+            start, stop = (across - reach, across) if far else (0, reach)
+            ends = [(start, place), (stop, place)] if upright else [(place, start), (place, stop)]
+            pen.line(ends, fill=255, width=thick)
+
+    return _drawn(shape, draw), TICK_TONE
+
+
 OVERLAYS: Mapping[str, Overlay] = {
     "burned_in_text": _text,
     "white_corner": _white_corner,
@@ -104,6 +163,9 @@ OVERLAYS: Mapping[str, Overlay] = {
     "table_edge": _table_edge,
     "dark_corner": _dark_corner,
     "patches": _patch,
+    "hair": _hair,
+    "ink": _ink,
+    "ruler": _ruler,
 }
 
 

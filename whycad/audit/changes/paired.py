@@ -15,7 +15,7 @@ from whycad.audit.findings import Severity
 from whycad.audit.run.changed import ChangedAnswers
 
 # A mean change of a probability by less is not worth a look; by a tenth it decides cases.
-WORTH_A_LOOK, LARGE = 0.02, 0.10
+WORTH_A_LOOK, LARGE = 0.05, 0.10
 N_CASES = 12
 
 FloatArray = NDArray[np.float64]

@@ -58,6 +58,17 @@ def artefacts(study):
     found = [(name, found_in(name, study.pixels)) for name in NAMES]
     return tuple(FoundArtefact(name, mask, 1.0) for name, mask in found if mask.any())
 """
+DRAWING = """
+import numpy as np
+
+from whycad.audit.qa.artefacts import draw_artefact as drawn
+
+
+def draw_artefact(study, kind, seed):
+    pixels = drawn(kind, study.pixels, np.random.default_rng(seed))
+    changed = pixels != study.pixels
+    return pixels, changed.any(axis=-1) if study.is_colour else changed
+"""
 MORE = """
 [decision]
 refer_epistemic_percentile = 99.0
@@ -135,8 +146,8 @@ def _description(spec: SetSpec) -> TinyPlugin:
         tta=("identity",),
         model=MODEL,
         preprocess=PREPROCESS,
-        files={"artefacts.py": FINDING.replace("{names}", repr(tuple(names)))},
-        code='artefacts = "artefacts:artefacts"',
+        files={"artefacts.py": FINDING.replace("{names}", repr(tuple(names))), "drawing.py": DRAWING},
+        code='artefacts = "artefacts:artefacts"\ndraw_artefact = "drawing:draw_artefact"',
         more=MORE.replace("{artefacts}", listed),
         must_not_miss=("disease",),
     )

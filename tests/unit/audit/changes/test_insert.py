@@ -12,7 +12,7 @@ from whycad.errors import PluginError
 from whycad.manifest import load_manifest
 
 SHAPES = [(64, 80), (64, 80, 3), (5, 64, 80)]
-LOCAL = ("burned_in_text", "white_corner", "padding", "dark_corner", "patches", "table_edge")
+LOCAL = ("burned_in_text", "white_corner", "padding", "dark_corner", "patches", "table_edge", "hair", "ink", "ruler")
 GLOBAL = ("scanner_noise", "scanner_blur", "kernel_sharpen")
 
 
@@ -82,6 +82,23 @@ def test_a_task_gets_the_artefacts_of_its_kind(repo, grey_task, colour_task):
     skin = insertable(load_manifest(repo / "plugins" / "skin_lesion"))
     assert skin[:7] == ("dark_corner", "hair", "gel_border", "gel_bubble", "ruler", "ink", "patches")
     assert all(inserted_words(kind) != kind or kind in ("hair", "ink") for kind in (*lung, *skin))
+
+
+def test_what_a_manifest_names_is_drawn_by_the_core_where_the_plugin_draws_nothing(colour_task):
+    named = colour_task.manifest.model_copy(
+        update={"audit": colour_task.manifest.audit.model_copy(update={"artefacts": ("ruler", "hair", "moustache")})}
+    )
+    assert not {"ruler", "hair", "ink"} & set(insertable(colour_task.manifest))
+    assert insertable(named)[:2] == ("ruler", "hair")
+    assert "moustache" not in insertable(named)
+
+
+@pytest.mark.parametrize("sham", [False, True])
+def test_an_artefact_that_is_there_already_is_not_inserted(canvas, sham):
+    one, change = canvas((64, 80)), Change("insert", "white_corner", sham=sham)
+    white = replace(one, study=replace(one.study, pixels=np.ones((64, 80), np.float32)))
+    assert apply(one, change) is not None
+    assert apply(white, change) is None
 
 
 def test_an_unknown_artefact_is_named(canvas):

@@ -6,12 +6,17 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
 
+@lru_cache(maxsize=256)
 def import_from(folder: Path, plugin_id: str, module_name: str) -> ModuleType:
-    """Import a module of a plugin: from its folder where it lies there, else as it is named."""
+    """Import a module of a plugin: from its folder where it lies there, else as it is named.
+
+    Asked for every case, so where a module was found is looked up once.
+    """
     inside = _name_inside(folder, plugin_id, module_name)
     if inside is None or _is_importable_there(folder, module_name):
         return importlib.import_module(module_name)

@@ -7,10 +7,12 @@ whose values name packages. A broken plugin is one row with a reason; the others
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Literal
@@ -267,7 +269,13 @@ def read_card_header(text: str) -> dict[str, object]:
     start, *rest = text.split("---\n", 2)
     if start.strip() or len(rest) < 2:
         raise ValueError("the card does not start with a header between two lines of ---")
-    header = yaml.safe_load(rest[0])
+    return copy.deepcopy(_header(rest[0]))
+
+
+@lru_cache(maxsize=64)
+def _header(text: str) -> dict[str, object]:
+    """Return a header that was read before without reading it again: every look for plugins reads every card."""
+    header = yaml.safe_load(text)
     if not isinstance(header, dict):
         raise ValueError("the card's header is not a mapping")
     return {str(key): value for key, value in header.items()}

@@ -18,7 +18,7 @@ from whycad.audit.report.scales import (
     log_tick_words,
     tick_words,
 )
-from whycad.audit.report.svg import FONT_SIZE, Drawing, cut, mark_look, text_width
+from whycad.audit.report.svg import FONT_SIZE, Drawing, cut, mark_look, text_width, wrapped
 from whycad.audit.words import interval_words
 
 WIDTH = 680.0
@@ -82,7 +82,7 @@ def draw_rows(chart: Chart) -> tuple[Markup | None, int]:
     draw_legend(drawing, chart, WIDTH)
     _draw_axis(drawing, chart, layout)
     for name in names:
-        drawing.text((layout.scale.start - 12, layout.names.place(name) + 4), cut(name, NAME_WIDTH), "end")
+        _draw_name(drawing, layout, name)
     for row in rows:
         _draw_row(drawing, chart, layout, row)
     return drawing.markup(chart.title), total - len(rows)
@@ -91,14 +91,22 @@ def draw_rows(chart: Chart) -> tuple[Markup | None, int]:
 def _layout(chart: Chart, rows: list[Row], names: tuple[str, ...]) -> Layout:
     n_series = len(chart.series)
     top = 6.0 + LEGEND_HEIGHT * legend_lines(chart, WIDTH)
-    height = max(ROW_HEIGHT, SERIES_HEIGHT * n_series + 10)
+    lines = [wrapped(name, NAME_WIDTH) for name in names]
+    height = max(ROW_HEIGHT, SERIES_HEIGHT * n_series + 10, (FONT_SIZE + 2) * max(map(len, lines)) + 6)
     bottom = top + height * len(names)
-    left = max(text_width(cut(name, NAME_WIDTH)) for name in names) + 18
+    left = max(text_width(line) for pair in lines for line in pair) + 18
     right = max(text_width(_value_words(row)) for row in rows) + 16 if n_series == 1 else 16
     ends = [end for row in rows for end in (row.value, row.low, row.high)]
     base = [chart.reference, 0.0 if chart.kind != "interval" else None]
     scale = fitted([*ends, *base], left, WIDTH - right, logarithmic=is_logarithmic(chart))
     return Layout(Names(names, top, bottom), scale, top, bottom, n_series)
+
+
+def _draw_name(drawing: Drawing, layout: Layout, name: str) -> None:
+    lines = wrapped(name, NAME_WIDTH)
+    first = layout.names.place(name) + 4 - (FONT_SIZE + 1) / 2 * (len(lines) - 1)
+    for index, line in enumerate(lines):
+        drawing.text((layout.scale.start - 12, first + index * (FONT_SIZE + 1)), line, "end")
 
 
 def _value_words(row: Row) -> str:

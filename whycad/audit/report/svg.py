@@ -94,6 +94,16 @@ def cut(text: str, width: float, size: float = FONT_SIZE) -> str:
     return f"{kept.rstrip()}…"
 
 
+def wrapped(text: str, width: float, size: float = FONT_SIZE) -> tuple[str, ...]:
+    """Return a text on one line or two, the second cut with an ellipsis where it would be wider than ``width`` pixels."""
+    line = printable(text, 200)
+    words = line.split(" ")
+    n = max((n for n in range(1, len(words)) if text_width(" ".join(words[:n]), size) <= width), default=0)
+    if text_width(line, size) <= width or n == 0:
+        return (cut(text, width, size),)
+    return " ".join(words[:n]), cut(" ".join(words[n:]), width, size)
+
+
 @dataclass
 class Drawing:
     """Elements of one SVG picture, in the order in which they are painted.

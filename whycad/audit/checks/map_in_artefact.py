@@ -20,7 +20,8 @@ from whycad.whatif.artefacts import artefact_words
 from whycad.wording import method_name, percent
 
 # So much more of the map than if it lay elsewhere is worth a look; half of the map in an artefact is worrying.
-WORTH_A_LOOK, HALF = 0.05, 0.5
+# In phantom tests up to 0.07 more lay in artefacts that the network did not respond to.
+WORTH_A_LOOK, HALF = 0.10, 0.5
 MAPS_OF_A_CHUNK = 16
 N_CASES = 12
 METHOD = (

@@ -22,7 +22,7 @@ follows the label in four images of five, and leaves size, brightness and colour
 in half of the images, with a known phi coefficient between it and the label; two others are there by chance, as
 are age, sex and site. Two small networks of a few thousand parameters are trained on one part of each set,
 calibrated on another, and the set is audited by the code that users run, with fewer bootstrap draws (300) and
-changed images (50).
+changed images (100). Thresholds of the checks were set on other sets, with other seeds.
 
 A network counts as **using** the shortcut where its AUC on new images in which artefact and label disagree is
 at least {LEAST_FALL:g} below that on all new images. Power is the share of these sets in which a check that

@@ -56,7 +56,7 @@ class QaOptions:
 
     folder: Path
     n_draws: int = 300
-    n_perturbed: int = 50
+    n_perturbed: int = 100
     n_explained: int = 24
     keep: bool = False
     n_patients: int | None = None

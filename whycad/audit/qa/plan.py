@@ -24,6 +24,8 @@ NULL_SETS = 60
 SETS = 6
 # Of a leak; it is there or it is not, so few sets tell.
 LEAK_SETS = 5
+# The checks' thresholds were set on sets with seeds below; none of those is tested again.
+FIRST_SEED = 500
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class SetSpec:
         tasks = list(ARTEFACTS)
         place = tasks.index(self.task) * 10 + ARTEFACTS[self.task].index(self.artefact)
         leak = 1 + LEAKS.index(self.leak) if self.leak else 0
-        return ((place * 10 + round(10 * self.phi)) * 10 + leak) * 1000 + self.number
+        return ((place * 10 + round(10 * self.phi)) * 10 + leak) * 1000 + FIRST_SEED + self.number
 
 
 def plan_sets(n_sets: int = SETS, *, quick: bool = False) -> tuple[SetSpec, ...]:

@@ -21,7 +21,7 @@ from whycad.testing.sample_audit import sample_audit, sample_results
 
 POINTS_PER_MM = 72 / 25.4
 A4 = (210 * POINTS_PER_MM, 297 * POINTS_PER_MM)
-SIDE_MARGIN = 15 * POINTS_PER_MM
+SIDE_MARGIN = 13 * POINTS_PER_MM
 
 
 @pytest.fixture(scope="module")

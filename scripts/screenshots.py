@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -32,13 +33,27 @@ SAMPLE = 1
 SLOW_MS = 600_000
 TABS = {"sure": "How sure", "checks": "Checks"}
 FIRST_TASK = "skin_lesion"
+AUDITED_TASK = "liver_fibrosis"
+AUDIT_PAGES = {"performance": "Performance", "calibration": "Calibration", "robustness": "Robustness"}
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 Theme = Literal["light", "dark"]
 
 
 @contextmanager
-def app() -> Iterator[str]:
+def audited() -> Iterator[Path]:
+    """Audit a task on its simulated samples; a folder with that run."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "whycad", "audit", "--task", AUDITED_TASK, "--dataset", "simulated-samples"]
+        environment = {**os.environ, "WHYCAD_LEDGER": f"{folder}/ledger.jsonl"}
+        subprocess.run(  # noqa: S603  # our own command
+            [*command, "--out", f"{folder}/audits/sample"], cwd=REPO, env=environment, check=True
+        )
+        yield Path(folder) / "audits"
+
+
+@contextmanager
+def app(audits: Path) -> Iterator[str]:
     """Start the app on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -46,6 +61,7 @@ def app() -> Iterator[str]:
     command = [sys.executable, "-m", "streamlit", "run", "asgi.py", f"--server.port={port}"]
     # Real cases are left out: pictures of patients do not go into the documentation.
     environment = {name: value for name, value in os.environ.items() if name != "WHYCAD_DATA"}
+    environment["WHYCAD_AUDITS"] = str(audits)
     process = subprocess.Popen(  # noqa: S603  # our own command
         [*command, "--server.fileWatcherType=none"], cwd=REPO, env=environment
     )
@@ -102,6 +118,7 @@ def shoot_all(browser: Browser, url: str, theme: Theme) -> None:
     for task in other_tasks():
         _open_sample(page, task)
         shoot(page, f"case-{task}", theme)
+    _shoot_audit(page, theme)
     for name, title in (("tasks", "Tasks & model cards"), ("about", "About & limits")):
         page.set_viewport_size({"width": 1280, "height": 900})
         page.get_by_role("link", name=title).click()
@@ -128,6 +145,26 @@ def _shoot_why(page: Page, theme: Theme) -> None:
     page.locator('[data-testid="viewer-frame"][aria-busy="false"]').nth(1).wait_for()
     shoot(page, "case-compare", theme)
     page.get_by_text("Compare", exact=True).click()
+
+
+def _shoot_audit(page: Page, theme: Theme) -> None:
+    """Show the verdict of an audit, and the pages of some checks."""
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.get_by_role("link", name="Audit").click()
+    page.locator(".st-key-verdict").wait_for()
+    shoot(page, "audit", theme)
+    for name, area in AUDIT_PAGES.items():
+        page.set_viewport_size({"width": 1280, "height": 900})
+        more = page.locator(".st-key-verdict-all").get_by_role("button")
+        if more.count():
+            more.click()
+        line = page.locator('.st-key-verdict [class*="st-key-line-"]').filter(has_text=area).first
+        line.locator('[class*="st-key-open-"]').get_by_role("button").click()
+        page.locator(".st-key-to-verdict").wait_for()
+        shoot(page, f"audit-{name}", theme)
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.locator(".st-key-to-verdict").get_by_role("button").click()
+        page.locator(".st-key-verdict").wait_for()
 
 
 def _mark_and_take_away(page: Page) -> None:
@@ -177,13 +214,13 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     chromium = os.environ.get("WHYCAD_CHROMIUM") or shutil.which("chromium")
     themes: tuple[Theme, ...] = (args.theme,) if args.theme else ("light", "dark")
-    with sync_playwright() as driver:
+    with audited() as audits, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         for theme in themes:
             if args.url:
                 shoot_all(browser, args.url, theme)
             else:
-                with app() as url:
+                with app(audits) as url:
                     shoot_all(browser, url, theme)
         browser.close()
 

@@ -175,12 +175,17 @@ class ModelFacts(_Part):
 
 
 class DataFacts(_Part):
-    """Which data were looked at; ``split`` is empty where all rows were. ``warnings`` are of reading them."""
+    """Which data were looked at.
+
+    ``split`` is empty where all rows were; ``where`` says what the split's rows had to hold. ``warnings`` are of
+    reading them.
+    """
 
     name: str
     kind: str
     sha256: str
     split: str = ""
+    where: tuple[str, ...] = ()
     n_rows: int
     n_scope: int
     n_groups: int

@@ -171,6 +171,8 @@ def scope_words(audit: Audit) -> str:
     parts = [f"{_counted(data.n_scope, 'image')}, {_counted(data.n_groups, 'group')}"]
     if not data.groups_known:
         parts = [f"{_counted(data.n_scope, 'image')}, groups unknown"]
+    if data.where:
+        parts.append(f"only rows where {printable(' and '.join(data.where), 120)}")
     if audit.run.split_uses:
         parts.append(f"the split has been used {_counted(audit.run.split_uses, 'time')}")
     by = "group" if data.groups_known else "image"

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whycad.commands._arguments import add_device, add_task, codes, positive, say, warn
+from whycad.commands._arguments import add_device, add_task, codes, condition, positive, say, warn
 
 if TYPE_CHECKING:
     from whycad.audit.findings import Audit
@@ -24,6 +24,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_task(parser)
     add_audit_arguments(parser)
     parser.add_argument("--split", default="", metavar="NAME", help="rows for checks of the model; all by default")
+    parser.add_argument(
+        "--where",
+        type=condition,
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="of these, only rows whose column has (=) or has not (!=) this value; repeatable, all must hold",
+    )
     add_device(parser)
 
 
@@ -59,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
             out=args.out,
             task=getattr(args, "task", ""),
             split=getattr(args, "split", ""),
+            where=tuple(map(str, getattr(args, "where", ()))),
             checks=args.checks,
             engine=args.engine,
             cache=args.cache,
@@ -77,7 +86,8 @@ def _command(args: argparse.Namespace) -> str:
     task = ["--task", args.task] if getattr(args, "task", "") else []
     split = ["--split", args.split] if getattr(args, "split", "") else []
     checks = ["--checks", ",".join(args.checks)] if args.checks else []
-    what = ["--dataset", args.dataset.name, *split, *checks]
+    where = [part for wanted in getattr(args, "where", ()) for part in ("--where", str(wanted))]
+    what = ["--dataset", args.dataset.name, *split, *where, *checks]
     numbers = ["--draws", str(args.draws), "--perturbed", str(args.perturbed), "--explained", str(args.explained)]
     return shlex.join(
         ["whycad", args.command, *task, *what, *numbers, "--seed", str(args.seed), "--out", args.out.name]

@@ -40,6 +40,7 @@ def data_rows(audit: Audit) -> Rows:
         ("Simulated", "yes" if data.simulated else "no"),
         ("Images", f"{data.n_rows:,}"),
         ("Split", f"{printable(data.split, 40)}, {data.n_scope:,} images" if data.split else "all images"),
+        *([("Only rows where", printable(" and ".join(data.where), 200))] if data.where else []),
         ("Groups looked at", groups),
         ("Labels, all images", labels or "none"),
         ("SHA-256", printable(data.sha256, 80)),

@@ -95,7 +95,7 @@ def cut(text: str, width: float, size: float = FONT_SIZE) -> str:
 
 
 def wrapped(text: str, width: float, size: float = FONT_SIZE) -> tuple[str, ...]:
-    """Return a text on one line or two, the second cut with an ellipsis where it would be wider than ``width`` pixels."""
+    """Return a text on one line or two; the second is cut where it would be wider than ``width`` pixels."""
     line = printable(text, 200)
     words = line.split(" ")
     n = max((n for n in range(1, len(words)) if text_width(" ".join(words[:n]), size) <= width), default=0)

@@ -25,6 +25,8 @@ class RunRecord(BaseModel):
         Absolute, or the word for the task's simulated samples.
     task, split : str
         Empty where there is none.
+    where : tuple of str
+        What the split's rows must hold.
     checks : tuple of str
         Empty for all.
     """
@@ -34,6 +36,7 @@ class RunRecord(BaseModel):
     dataset: Path
     task: str = ""
     split: str = ""
+    where: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     engine: EngineName = "local"
     cache: Path | None = None
@@ -59,10 +62,11 @@ class RunRecord(BaseModel):
         given = [part for name, value in named if value for part in (name, value)]
         numbers = ["--draws", options.n_draws, "--perturbed", options.n_perturbed, "--explained", options.n_explained]
         fixed = [*numbers, "--seed", options.seed, "--purpose", options.purpose, "--engine", self.engine]
-        where = ["--dataset", str(self.dataset), "--out", str(out)]
+        places = ["--dataset", str(self.dataset), "--out", str(out)]
         return [
             *task,
-            *where,
+            *places,
+            *(part for wanted in self.where for part in ("--where", wanted)),
             *given,
             *map(str, fixed),
             *(["--resume"] if resume else []),

@@ -12,12 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from whycad import __version__
 from whycad.audit.checks import CheckSkippedError, chosen, load_check
 from whycad.audit.context import AuditContext, AuditOptions
-from whycad.audit.data.cases import AuditCases
+from whycad.audit.data.chosen import rows_of_split, rows_where
 from whycad.audit.data.dataset import DatasetRef
 from whycad.audit.findings import (
     Audit,
@@ -56,6 +55,8 @@ class AuditRequest:
         Plugin id; empty to audit the data alone.
     split : str
         Rows that checks of the model look at; empty for all rows.
+    where : tuple of str
+        What these rows must hold beside, such as ``near_fold_border=False`` or ``site!=ear``.
     checks : tuple of str
         Empty for all.
     engine : {"local", "ray"}
@@ -71,6 +72,7 @@ class AuditRequest:
     out: Path
     task: str = ""
     split: str = ""
+    where: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     engine: EngineName = "local"
     cache: Path | None = None
@@ -113,7 +115,7 @@ def run_audit(request: AuditRequest) -> Audit:
 
 
 def _record(request: AuditRequest) -> RunRecord:
-    names = ("task", "split", "checks", "engine", "device", "pdf", "options")
+    names = ("task", "split", "where", "checks", "engine", "device", "pdf", "options")
     cache = request.cache and request.cache.resolve()
     return RunRecord(dataset=absolute(request.dataset), cache=cache, **{name: getattr(request, name) for name in names})
 
@@ -130,7 +132,7 @@ def open_context(request: AuditRequest, status: StatusFile) -> AuditContext:
         told=lambda name, done, total: _tell(request, status, name, done, total),
         stopped=status.stop_wanted,
     )
-    scope = rows_of_split(dataset.cases, request.split)
+    scope = rows_where(dataset.cases, rows_of_split(dataset.cases, request.split), request.where)
     plugin = _plugin(request.task)
     return AuditContext(
         ref,
@@ -156,24 +158,6 @@ def _tell(request: AuditRequest, status: StatusFile, name: str, done: int, total
     found = status.tell(name, done, total)
     left = "" if found.seconds_left is None else f", about {found.seconds_left:.0f} s left"
     request.told(f"{name}: {done} of {total}{left}")
-
-
-def rows_of_split(cases: AuditCases, split: str) -> NDArray[np.int64]:
-    """Return the row numbers of a split, or all.
-
-    Raises
-    ------
-    DatasetError
-        When there are none.
-    """
-    rows = np.flatnonzero(cases.splits == split) if split else np.arange(len(cases))
-    if not len(rows):
-        there = sorted(set(cases.splits.tolist()) - {""})
-        remedy = (
-            f"there are the splits {', '.join(there)}" if there else "the data set has no splits: leave --split out"
-        )
-        raise DatasetError(f"{cases.name!r} has no rows of split {split[:32]!r}", remedy=remedy)
-    return np.asarray(rows, np.int64)
 
 
 def run_checks(
@@ -282,6 +266,7 @@ def _data_facts(context: AuditContext, request: AuditRequest) -> DataFacts:
         kind=context.dataset.kind,
         sha256=context.dataset.sha256,
         split=request.split,
+        where=request.where,
         n_rows=len(cases),
         n_scope=len(context.scope),
         n_groups=len(np.unique(context.in_scope.groups)),

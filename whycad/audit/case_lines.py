@@ -25,6 +25,8 @@ SHORTCUT_CHECKS = (
 )  # fmt: skip
 TELLING = (Severity.CRITICAL, Severity.WARNING)
 MOST_FINDINGS = 60
+# As the audit names the levels of a number: ``<40``, ``40-59``, ``0.1 to <0.4``, ``60+``.
+RANGE = r"(?:<(-?[\d.]*\d)|(-?[\d.]*\d)(?:-([\d.]*\d)| to <(-?[\d.]*\d)|\+))"
 MAX_BYTES = 1024 * 1024
 
 
@@ -168,16 +170,37 @@ def _artefact_line(name: str, summary: AuditSummary, label_name: Callable[[str],
 
 
 def _fact_line(name: str, value: MetadataValue, summary: AuditSummary) -> CaseLine | None:
-    """Return a line where a finding names this very value, in its column (``sex=female``) or in its words."""
-    if not isinstance(value, str) or not value.strip():
+    """Return a line where a finding names this very value, or a range that holds it.
+
+    In its column (``sex=female``) or in its words (``with age 40-59``).
+    """
+    known = bool(value.strip()) if isinstance(value, str) else isinstance(value, int | float)
+    if not known or isinstance(value, bool):
         return None
-    word = re.compile(rf"(?<!\w){re.escape(value.strip())}(?!\w)", re.IGNORECASE)
     about = [
         f for f in summary.findings
-        if _folded(name) in _names(f.column.partition("=")[0]) and (word.search(f.column) or word.search(f.message))
+        if _folded(name) in _names(f.column.partition("=")[0]) and _tells_of(f, name, value)
     ]  # fmt: skip
-    what = f"{name.replace('_', ' ')} {value.strip()}"
+    what = f"{name.replace('_', ' ')} {str(value).strip()}"
     return None if not about else CaseLine(what, _sentence(about), about[0].severity)
+
+
+def _tells_of(finding: Finding, name: str, value: MetadataValue) -> bool:
+    """Tell whether a finding is of the group that a value lies in."""
+    told = f"{finding.column} {finding.message}"
+    if isinstance(value, str):
+        return bool(re.search(rf"(?<!\w){re.escape(value.strip())}(?!\w)", told, re.IGNORECASE))
+    column = re.escape(name.replace("_", " "))
+    ranges = re.findall(rf"(?<!\w){column}(?: is)?[ =]{RANGE}", told.replace("_", " "), re.IGNORECASE)
+    return any(_holds(float(value), *found) for found in ranges)
+
+
+def _holds(value: float, below: str, low: str, last: str, high: str) -> bool:
+    if below:
+        return value < float(below)
+    # 59.5 years still belong to 40-59.
+    end = float(last) + 1 if last else float(high) if high else float("inf")
+    return float(low) <= value < end
 
 
 def _sentence(about: Sequence[Finding], with_one: Callable[[str], str] | None = None) -> str:

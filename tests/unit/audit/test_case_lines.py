@@ -64,6 +64,25 @@ def test_a_fact_of_the_patient_is_told_where_a_finding_names_its_value(
     assert bool(case_lines(summary, (), {"sex": value})) is told
 
 
+@pytest.mark.parametrize(
+    ("message", "value", "told"),
+    [
+        ("higher with age years <40 by +0.06.", 39, True),
+        ("higher with age years <40 by +0.06.", 40, False),
+        ("higher with age years 40-59 by +0.06.", 59.5, True),
+        ("higher with age years 40-59 by +0.06.", 60, False),
+        ("higher with age years 60+ by +0.06.", 71.0, True),
+        ("rarer in images whose age years is 0.5 to <60 (odds ratio 0.5).", 59, True),
+        ("rarer in images whose age years is 0.5 to <60 (odds ratio 0.5).", 60, False),
+        ("Among 50 cases of the same age.", 50, False),
+    ],
+)
+def test_a_number_is_told_of_where_a_finding_names_a_range_that_holds_it(message, value, told) -> None:
+    finding = Finding(check="metadata_prediction", severity=Severity.WARNING, message=message, column="age_years")
+    summary = sample_summary().model_copy(update={"findings": (finding,)})
+    assert bool(case_lines(summary, (), {"age_years": value})) is told
+
+
 def test_a_summary_holds_no_case_ids_and_none_is_made_of_samples_or_data_alone() -> None:
     assert all(not finding.cases for finding in sample_summary().findings)
     assert summary_of(sample_audit("data")) is None

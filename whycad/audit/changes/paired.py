@@ -40,6 +40,8 @@ class Paired:
         Share of the changed images that get no answer.
     effects : mapping of (str, str) to Effect
         Mean change by artefact and label, tested together.
+    plain : mapping of (str, str) to float
+        The same against the image as it was, without a control.
     """
 
     scope: IntArray
@@ -49,11 +51,29 @@ class Paired:
     flips: FloatArray
     refused: FloatArray
     effects: dict[tuple[str, str], Effect]
+    plain: dict[tuple[str, str], float]
+
+    def severity(self, kind: str, code: str) -> Severity:
+        """Return how worrying a mean change of a probability is.
+
+        It must be there against the image as it was too, in the same direction: where only the
+        control moves the answer, the artefact does not.
+        """
+        effect, plain = self.effects[kind, code], self.plain[kind, code]
+        least = min(abs(effect.value), abs(plain))
+        if not effect.sure or not effect.value * plain > 0 or least < WORTH_A_LOOK:
+            return Severity.OK
+        return Severity.CRITICAL if least >= LARGE else Severity.WARNING
 
     def leading(self, kind: str) -> tuple[str, Effect]:
-        """Return the label that an artefact moves most, those first that are more than chance."""
+        """Return the label that an artefact moves most, those first that are worth a look, then those beyond chance."""
         own = {code: effect for (name, code), effect in self.effects.items() if name == kind}
-        return max(own.items(), key=lambda item: (item[1].sure, abs(np.nan_to_num(item[1].value))))
+
+        def rank(item: tuple[str, Effect]) -> tuple[bool, bool, float]:
+            code, effect = item
+            return self.severity(kind, code) is not Severity.OK, effect.sure, abs(float(np.nan_to_num(effect.value)))
+
+        return max(own.items(), key=rank)
 
     def flip_shares(self, kind: str) -> tuple[float | None, float | None]:
         """Return how often the answer is another one: with the change, and with the control."""
@@ -89,13 +109,16 @@ def paired(context: AuditContext, answers: ChangedAnswers, changes: Sequence[Cha
     sham = [answers.of(change.control) for change in changes]
     before = context.answers.predicted[answers.scope]
     moved = (answers.probabilities[:, real] - answers.probabilities[:, sham])[:, :, columns].transpose(1, 0, 2)
+    first = context.answers.probabilities[answers.scope][:, None]
+    plain = (answers.probabilities[:, real] - first)[:, :, columns].transpose(1, 0, 2)
     flips = [[_flips(answers.predicted[:, place], before) for place in pair] for pair in zip(real, sham, strict=True)]
     made = answers.answered[:, real]
     refused = ((answers.predicted[:, real] < 0) & made).sum(axis=0) / np.maximum(made.sum(axis=0), 1)
     groups = context.in_scope.groups[answers.scope]
     values = {(kind, code): moved[i, :, j] for i, kind in enumerate(kinds) for j, code in enumerate(codes)}
     effects = mean_effects(values, groups, context.bootstrap(groups))
-    return Paired(answers.scope, kinds, codes, moved, np.array(flips), np.asarray(refused), effects)
+    means = {(kind, code): _mean(plain[i, :, j]) for i, kind in enumerate(kinds) for j, code in enumerate(codes)}
+    return Paired(answers.scope, kinds, codes, moved, np.array(flips), np.asarray(refused), effects, means)
 
 
 def tested_columns(context: AuditContext) -> list[int]:
@@ -110,8 +133,5 @@ def _flips(after: IntArray, before: IntArray) -> FloatArray:
     return np.where(after >= 0, (after != before).astype(np.float64), np.nan)
 
 
-def severity_of(effect: Effect) -> Severity:
-    """Return how worrying a mean change of a probability is."""
-    if not effect.sure or abs(effect.value) < WORTH_A_LOOK:
-        return Severity.OK
-    return Severity.CRITICAL if abs(effect.value) >= LARGE else Severity.WARNING
+def _mean(values: FloatArray) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")

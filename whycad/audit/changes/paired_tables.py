@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from whycad.audit.change_stats import Effect, interval_words, size_words
-from whycad.audit.changes.paired import WORTH_A_LOOK, Paired, severity_of
+from whycad.audit.changes.paired import WORTH_A_LOOK, Paired
 from whycad.audit.changes.words import label_words, listed, rises, upper_first
 from whycad.audit.context import AuditContext
 from whycad.audit.findings import Chart, Column, Finding, Mark, Series, Severity, Table
@@ -47,7 +47,7 @@ def paired_findings(context: AuditContext, found: Paired, wording: Wording) -> l
     least = context.options.least_n
     enough = [kind for kind in found.kinds if found.leading(kind)[1].n >= least]
     few = [kind for kind in found.kinds if kind not in enough]
-    loud = [kind for kind in enough if severity_of(found.leading(kind)[1]) is not Severity.OK]
+    loud = [kind for kind in enough if found.severity(kind, found.leading(kind)[0]) is not Severity.OK]
     quiet = [kind for kind in enough if kind not in loud]
     findings = sorted((_loud(context, found, kind, wording) for kind in loud), key=lambda one: -abs(one.effect or 0))
     if quiet:
@@ -68,7 +68,7 @@ def _loud(context: AuditContext, found: Paired, kind: str, wording: Wording) -> 
     cases = found.clearest(context, kind, code)
     return Finding(
         check=wording.check,
-        severity=severity_of(effect),
+        severity=found.severity(kind, code),
         message=f"{upper_first(wording.doing)} {wording.name(kind)} {rises(effect.value)} the probability of "
         f"{label_words(code, context.manifest)} by {abs(effect.value):.2f} more than a control of equal size "
         f"({size_words(effect)}); the answer changes in "
@@ -91,7 +91,7 @@ def _quiet(found: Paired, quiet: list[str], wording: Wording) -> Finding:
         check=wording.check,
         severity=Severity.OK,
         message=f"{upper_first(wording.doing)} {wording.names(quiet)} moves no probability by {WORTH_A_LOOK:.2f} or "
-        f"more beyond chance; the largest change is {largest.value:+.2f} "
+        f"more beyond chance and a control; the largest change against one is {largest.value:+.2f} "
         f"({interval_words(largest.low, largest.high)}).",
         effect=_number(largest.value),
         effect_name="largest change in probability against a control",
@@ -116,10 +116,17 @@ def paired_table(context: AuditContext, found: Paired, wording: Wording) -> Tabl
     rows, cases = [], []
     for (kind, code), effect in found.effects.items():
         refused = float(found.refused[found.kinds.index(kind)])
-        figures = (_number(effect.value), effect.low, effect.high, effect.p, effect.n)
+        figures = (_number(found.plain[kind, code]), *_estimate(effect), effect.p, effect.n)
         rows.append((kind, code, *figures, *found.flip_shares(kind), refused))
         cases.append(found.clearest(context, kind, code))
-    titles = {"effect": "Change", "low": "95 % from", "high": "to", "p": "p (Holm)", "n": "Images"}
+    titles = {
+        "plain": "Change",
+        "effect": "Against the control",
+        "low": "95 % from",
+        "high": "to",
+        "p": "p (Holm)",
+        "n": "Images",
+    }
     more = {"flips": "Answers changed", "flips_control": "with the control", "refused": "Refused"}
     return Table(
         key="effects",
@@ -131,6 +138,10 @@ def paired_table(context: AuditContext, found: Paired, wording: Wording) -> Tabl
         rows=tuple(rows),
         cases=tuple(cases),
     )
+
+
+def _estimate(effect: Effect) -> tuple[float | None, float | None, float | None]:
+    return _number(effect.value), effect.low, effect.high
 
 
 def _number(value: float) -> float | None:
@@ -179,6 +190,6 @@ def _mark(context: AuditContext, found: Paired, kind: str, code: str, effect: Ef
         low=effect.low,
         high=effect.high,
         n=effect.n,
-        severity=severity_of(effect) if enough else Severity.UNKNOWN,
+        severity=found.severity(kind, code) if enough else Severity.UNKNOWN,
         cases=found.clearest(context, kind, code),
     )

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from whycad.audit.qa.plan import ARTEFACTS, TaskName
-from whycad.audit.qa.scenes import SIDE, BoolArray, FloatArray, is_colour
+from whycad.audit.qa.scenes import SIDE, BoolArray, FloatArray
 
 Draw = Callable[[FloatArray, np.random.Generator], FloatArray]
 Detect = Callable[[FloatArray], BoolArray]
@@ -20,20 +19,12 @@ Detect = Callable[[FloatArray], BoolArray]
 VIOLET = np.array([0.35, 0.15, 0.60], np.float32)
 PLASTERS = np.array([[0.10, 0.45, 0.80], [0.15, 0.70, 0.55]], np.float32)
 DARK = 0.05
-ANY_COLOUR = ("white_corner", "burned_in_text", "padding", "table_edge")
-ALSO_GREY = ("dark_corner",)
 LONGEST_TICK_PX = 20
 
 
 def draw_artefact(name: str, pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Return an image ``(64, 64[, 3])`` with an artefact drawn into it."""
     return np.asarray(np.clip(DRAWN[name](pixels.copy(), rng), 0, 1), np.float32)
-
-
-def drawable(task: TaskName) -> tuple[str, ...]:
-    """Return the artefacts that can be drawn into a task's images: its own, and those that need no colour."""
-    plain = [name for other, names in ARTEFACTS.items() if not is_colour(other) for name in names if name in ANY_COLOUR]
-    return tuple(dict.fromkeys((*ARTEFACTS[task], *plain, *(ALSO_GREY if not is_colour(task) else ()))))
 
 
 def found_in(name: str, pixels: FloatArray) -> BoolArray:

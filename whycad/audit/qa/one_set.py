@@ -18,13 +18,14 @@ from whycad.audit.findings import Finding, Severity
 from whycad.audit.ledger import LEDGER_VARIABLE
 from whycad.audit.qa.musts import ALARM_CHECKS, LEAK_MUSTS, LEAST_CELL, MUSTS, is_worrying, names_of, sees, words_in
 from whycad.audit.qa.plan import SetSpec
-from whycad.audit.qa.sets import PhantomSet, make_pairs, make_set, make_truth, phi_of
+from whycad.audit.qa.sets import CLASSES, PhantomSet, as_bytes, make_clean, make_set, make_truth, phi_of
 from whycad.errors import WhyCadError
 from whycad.files import write_whole
 from whycad.registry import FOLDERS_VARIABLE
 
 if TYPE_CHECKING:
     from whycad.audit.findings import Audit
+    from whycad.audit.qa.trained import Probabilities
     from whycad.plugin import Plugin
 
 # The AUC on images in which artefact and label disagree must fall by this much for the network to count as using it.
@@ -33,8 +34,10 @@ LEAST_FALL = 0.05
 LEAST_RESPONSE = 0.03
 # What these say is of the data, whatever a network does.
 DATA_ONLY = ("metadata_label", "trivial_feature", *LEAK_MUSTS.values())
-# What these warn of may be a place in the image or a cluster of features, named after no artefact.
-PLACES = ("region_only", "slice", "attribution_cluster")
+# What these warn of may be a cluster of features or of maps, named after no artefact.
+CLUSTERS = ("slice", "attribution_cluster")
+# Of these the sign of the effect is that of the network's response, or the opposite one.
+SIGNS = {"artefact_insertion": 1, "metadata_prediction": 1, "artefact_removal": -1}
 KNOWN_NAMES = frozenset(name for artefact in MUSTS for name in names_of(artefact))
 
 
@@ -80,7 +83,8 @@ class SetResult(BaseModel):
 
     ``auc_*`` are of new images in which artefact and label have nothing to do with each other: all
     of them, those where they agree by chance, those where they do not. ``responses`` are mean
-    changes of the probability of disease where an artefact is drawn into new images that have none.
+    changes of the probability of disease where an artefact is drawn into new images that have none;
+    ``gap`` is the AUC of new images with the artefact less that of those without.
     ``seen`` says of each check that must see the fault whether it did; ``ran`` which checks ran.
     """
 
@@ -96,6 +100,7 @@ class SetResult(BaseModel):
     auc_aligned: float | None = None
     auc_conflicting: float | None = None
     responses: dict[str, float] = {}
+    gap: float | None = None
     seen: dict[str, bool] = {}
     ran: tuple[str, ...] = ()
     skipped: dict[str, str] = {}
@@ -119,15 +124,27 @@ class SetResult(BaseModel):
         """Tell whether a warning in a set without a fault is false.
 
         It is true where the network came, by chance, to respond to what the warning names (or, of a
-        warning that names no artefact but a place or a cluster, to any artefact).
+        warning that names no artefact but a place or a cluster, to any artefact), and of a subgroup where
+        new images with the artefact are ranked better or worse than those without.
         """
         if alarm.check in DATA_ONLY:
             return True
-        felt = [name for name, change in self.responses.items() if abs(change) >= LEAST_RESPONSE]
+        if alarm.check == "subgroup" and abs(self.gap or 0) >= LEAST_FALL:
+            return not names_of(self.artefact) & words_in(alarm.column)
+        felt = {name: change for name, change in self.responses.items() if abs(change) >= LEAST_RESPONSE}
         named = words_in(alarm.column) & KNOWN_NAMES
         if not named:
-            return not (alarm.check in PLACES and felt)
-        return not any(names_of(name) & named for name in felt)
+            return not (alarm.check in CLUSTERS and felt)
+        own = named & self.responses.keys()
+        told = [name for name in felt if name in own or (not own and names_of(name) & named)]
+        return not any(_agrees(alarm, felt[name]) for name in told)
+
+
+def _agrees(alarm: Alarm, change: float) -> bool:
+    """Tell whether a warning says of an artefact that it moves the answer to where it does."""
+    sign = SIGNS.get(alarm.check, 0)
+    towards = -1 if alarm.label == CLASSES[0] else 1
+    return not sign or (alarm.effect or 0) * sign * towards * change > 0
 
 
 def run_set(spec: SetSpec, options: QaOptions) -> SetResult:
@@ -215,10 +232,27 @@ def truth_of(spec: SetSpec, plugin: Plugin) -> dict[str, object]:
     truth = make_truth(spec)
     scores, agree = score(truth.images), truth.planted == (truth.labels == 1)
     parts = {"auc_whole": np.ones(len(truth), bool), "auc_aligned": agree, "auc_conflicting": ~agree}
+    parts |= {"with": truth.planted, "without": ~truth.planted}
     areas = {name: float(roc_auc_score(truth.labels[part], scores[part])) for name, part in parts.items()}
-    clean, drawn = make_pairs(spec)
-    before = score(clean)
-    return {**areas, "responses": {name: float((score(images) - before).mean()) for name, images in drawn.items()}}
+    areas["gap"] = areas.pop("with") - areas.pop("without")
+    return {**areas, "responses": responses_of(spec, plugin, score)}
+
+
+def responses_of(spec: SetSpec, plugin: Plugin, score: Probabilities) -> dict[str, float]:
+    """Return how far each artefact that an audit inserts moves the probability, on new images that have none."""
+    from whycad.audit.changes.change import Canvas, Change, row_seed
+    from whycad.audit.changes.families import apply
+    from whycad.audit.changes.insert import insertable
+    from whycad.audit.qa.trained import study_of
+
+    clean = make_clean(spec)
+    before, found = score(clean), {}
+    for kind in insertable(plugin.manifest):
+        canvases = (Canvas(study_of(image), None, plugin, row_seed(spec.seed, row)) for row, image in enumerate(clean))
+        changed = [(canvas, apply(canvas, Change("insert", kind))) for canvas in canvases]
+        drawn = as_bytes([(canvas if made is None else made).study.pixels for canvas, made in changed])
+        found[kind] = float((score(drawn) - before).mean())
+    return found
 
 
 def _audited(pack: Path, task: str, options: QaOptions, place: Path) -> Audit:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whycad.audit.qa.artefacts import draw_artefact, drawable
+from whycad.audit.qa.artefacts import draw_artefact
 from whycad.audit.qa.plan import ARTEFACTS, SetSpec
 from whycad.audit.qa.scenes import SIDE, draw_scene, is_colour
 
@@ -20,7 +20,7 @@ SPLITS = {"train": 0.42, "cal": 0.13, "val": 0.45}
 BYSTANDER_SHARE = 0.3
 N_BYSTANDERS = 2
 N_TRUTH = 800
-N_PAIRS = 160
+N_CLEAN = 160
 COPIES = 16
 FEW_SUBJECTS = 14
 
@@ -87,20 +87,14 @@ def make_truth(spec: SetSpec, n: int = N_TRUTH) -> PhantomSet:
     return _draw(spec, labels, planted, np.arange(n), rng)
 
 
-def make_pairs(spec: SetSpec, n: int = N_PAIRS) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.uint8]]]:
-    """Make n new images without artefacts, and each of them with each artefact that can be drawn into it.
-
-    Returns
-    -------
-    (ndarray of uint8 (n, 64, 64[, 3]), dict of str to ndarray of uint8 (n, 64, 64[, 3]))
-    """
+def make_clean(spec: SetSpec, n: int = N_CLEAN) -> NDArray[np.uint8]:
+    """Make n new images without artefacts, ``(n, 64, 64[, 3])``."""
     rng = np.random.default_rng((spec.seed, 2))
-    clean = [draw_scene(spec.task, row % 2, rng).pixels for row in range(n)]
-    drawn = {name: [draw_artefact(name, pixels, rng) for pixels in clean] for name in drawable(spec.task)}
-    return _bytes(clean), {name: _bytes(images) for name, images in drawn.items()}
+    return as_bytes([draw_scene(spec.task, row % 2, rng).pixels for row in range(n)])
 
 
-def _bytes(images: list[NDArray[np.float32]]) -> NDArray[np.uint8]:
+def as_bytes(images: list[NDArray[np.float32]]) -> NDArray[np.uint8]:
+    """Return images of 0..1 as a pack stores them."""
     return np.rint(np.stack(images) * 255).astype(np.uint8)
 
 

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from whycad.audit.change_stats import Effect
+from whycad.audit.changes.paired import Paired
+from whycad.audit.findings import Severity
+
+
+def told(effect: float, plain: float, p: float = 0.001) -> Severity:
+    low, high = sorted((0.8 * effect, 1.2 * effect))
+    found = Paired(
+        np.arange(40),
+        ("hair",),
+        ("disease",),
+        np.full((1, 40, 1), effect),
+        np.zeros((1, 2, 40)),
+        np.zeros(1),
+        {("hair", "disease"): Effect(effect, low, high, p, 40)},
+        {("hair", "disease"): plain},
+    )
+    return found.severity("hair", "disease")
+
+
+@pytest.mark.parametrize(
+    ("effect", "plain", "severity"),
+    [
+        (0.2, 0.2, Severity.CRITICAL),
+        (-0.2, -0.15, Severity.CRITICAL),
+        (0.2, 0.07, Severity.WARNING),
+        (0.06, 0.3, Severity.WARNING),
+        (0.04, 0.3, Severity.OK),
+        (0.2, 0.01, Severity.OK),
+        (0.2, -0.2, Severity.OK),
+        (0.2, float("nan"), Severity.OK),
+    ],
+)
+def test_a_change_must_be_there_against_the_control_and_against_the_image_as_it_was(effect, plain, severity):
+    assert told(effect, plain) is severity
+
+
+def test_what_may_be_chance_is_fine():
+    assert told(0.2, 0.2, p=0.2) is Severity.OK

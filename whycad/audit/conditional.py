@@ -12,7 +12,7 @@ from whycad.audit.model_columns import Level, contrasts_of
 from whycad.audit.model_stats import Panel, estimate_panel, ratio
 from whycad.audit.permuted import max_p_values, permuted_rows
 
-PERMUTATIONS = 500
+PERMUTATIONS = 600
 EFFECT_DRAWS = 500
 
 
@@ -55,10 +55,9 @@ def _followed(cases: Judged) -> list[Followed]:
     scale = np.sqrt(np.outer(1 / size, own.var(axis=0)))
     observed = (centred @ own) / size[:, None]
     options = cases.context.options
-    draws = min(PERMUTATIONS, max(options.n_draws, 199))
     maxima = [
         np.abs(_safe_ratio((centred @ own[rows]) / size[:, None], scale)).max()
-        for rows in permuted_rows(cases.label, cases.groups, draws, options.seed)
+        for rows in permuted_rows(cases.label, cases.groups, PERMUTATIONS, options.seed)
     ]
     p = max_p_values(_safe_ratio(observed, scale).ravel(), np.array(maxima)).reshape(observed.shape)
     found = []

@@ -18,7 +18,7 @@ LEAST_SUPPORT = 30
 DEEPEST = 3
 # Slices in all: chosen by size, never by outcome, so that the permutation test holds for the family.
 MOST_SLICES = 3000
-PERMUTATIONS = 300
+PERMUTATIONS = 600
 MOST_CLUSTERS = 12
 CASES_PER_CLUSTER = 60
 COMPONENTS = 20
@@ -171,9 +171,8 @@ def judge_slices(cases: Judged, slices: Sequence[Slice]) -> list[FoundSlice]:
     excess = (cases.wrong - rate[cases.label]).astype(np.float32)
     spread = (safe * (1 - safe))[cases.label].astype(np.float32)
     options = cases.context.options
-    draws = min(PERMUTATIONS, max(options.n_draws, 199))
-    permuted = np.stack([excess[r] for r in permuted_rows(cases.label, cases.groups, draws, options.seed)])
-    sums, errors, maxima = [], [], np.zeros(draws)
+    permuted = np.stack([excess[r] for r in permuted_rows(cases.label, cases.groups, PERMUTATIONS, options.seed)])
+    sums, errors, maxima = [], [], np.zeros(PERMUTATIONS)
     for start in range(0, len(slices), AT_ONCE):
         members = np.stack([one.inside for one in slices[start : start + AT_ONCE]]).astype(np.float32)
         error = np.sqrt(members @ spread)

@@ -24,8 +24,8 @@ BORDER_AREA = float(border_cells().mean())
 FEWEST = 5
 FEWEST_OF_A_GROUP = 10
 MOST_VALUES = 12
-# Each check may raise a false alarm in 1 % of audits, so that all of them together rarely do.
-ALPHA = 0.01
+# Each check may raise a false alarm in 0.5 % of audits, so that all of them together rarely do.
+ALPHA = 0.005
 # Odds three times as high are worth a look; of an artefact ten times as high is worrying.
 ODDS_WORTH_A_LOOK, ODDS_LARGE = 3.0, 10.0
 BORDER_WORTH_A_LOOK, BORDER_LARGE = 0.6, 0.8

@@ -12,8 +12,8 @@ from whycad.audit.judged import Judged, figure, finite, judged_cases, listed, wi
 from whycad.audit.matching import Matched, matched_pairs
 from whycad.audit.model_columns import contrasts_of
 
-# Each check may raise a false alarm in 1 % of audits, so that all of them together rarely do.
-ALPHA = 0.01
+# Each check may raise a false alarm in 0.5 % of audits, so that all of them together rarely do.
+ALPHA = 0.005
 # Against the confounder the AUROC of a model that uses it falls several times as far as when it is balanced.
 RELEVANT_CONFLICT, LARGE_CONFLICT = 0.05, 0.15
 RELEVANT_BALANCED, LARGE_BALANCED = 0.02, 0.05

@@ -22,9 +22,9 @@ from whycad.audit.findings import (
 )
 from whycad.audit.stats import Auc
 
-# Facts of patients often go with the label by nature; artefacts are suspects to begin with. With 0.01 and 0.02 all
+# Facts of patients often go with the label by nature; artefacts are suspects to begin with. With 0.005 and 0.02 all
 # checks together rarely raise a false alarm.
-ALPHA, ALPHA_ARTEFACT = 0.01, 0.02
+ALPHA, ALPHA_ARTEFACT = 0.005, 0.02
 # An artefact is no part of the disease: any association that is sure matters. Chen 2010 calls an odds ratio of
 # 1.68 small and one of 6.71 large.
 ARTEFACT_MATTERS, METADATA_MATTERS, LARGE = 1.2, 1.68, 6.71

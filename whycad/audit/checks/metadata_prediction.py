@@ -11,8 +11,8 @@ from whycad.audit.context import AuditContext
 from whycad.audit.findings import Chart, CheckResult, Column, Finding, Series, Severity, Table
 from whycad.audit.judged import Judged, figure, finite, judged_cases, listed, with_estimate
 
-# Each check may raise a false alarm in 1 % of audits, so that all of them together rarely do.
-ALPHA = 0.01
+# Each check may raise a false alarm in 0.5 % of audits, so that all of them together rarely do.
+ALPHA = 0.005
 # Three points of probability move a case over a referral threshold; 15 change answers.
 RELEVANT, LARGE = 0.03, 0.15
 MOST_FINDINGS, MOST_MARKS = 8, 30

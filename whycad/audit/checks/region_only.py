@@ -19,8 +19,8 @@ from whycad.audit.context import AuditContext
 from whycad.audit.findings import Chart, CheckResult, Column, Finding, Mark, Series, Severity, Table
 from whycad.audit.run.changed import ABSENT, BY_SLICES, ChangedAnswers
 
-# Each check may raise a false alarm in 1 % of audits, so that all of them together rarely do.
-ALPHA = 0.01
+# Each check may raise a false alarm in 0.5 % of audits, so that all of them together rarely do.
+ALPHA = 0.005
 CHANCE = 0.5
 # Below this a background that ranks better than chance is of no use to anybody.
 WORTH_A_LOOK = 0.6

@@ -8,8 +8,8 @@ from whycad.audit.findings import Chart, CheckResult, Column, Finding, Mark, Ser
 from whycad.audit.judged import Judged, judged_cases
 from whycad.audit.slices import FoundSlice, cluster_slices, distinct, judge_slices, metadata_slices
 
-# Each check may raise a false alarm in 1 % of audits, so that all of them together rarely do.
-ALPHA = 0.01
+# Each check may raise a false alarm in 0.5 % of audits, so that all of them together rarely do.
+ALPHA = 0.005
 # Ten more errors in a hundred are worth a look; twenty-five mean that the answers there are of little use.
 RELEVANT, LARGE = 0.1, 0.25
 MOST_FINDINGS, MOST_SHOWN = 5, 25

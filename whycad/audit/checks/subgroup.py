@@ -12,8 +12,8 @@ from whycad.audit.judged import Judged, figure, finite, judged_cases, listed, me
 from whycad.audit.model_columns import column_levels, levels_of
 from whycad.audit.subgroup_gaps import ColumnGap, Gap, LevelFigures, gaps_of, level_figures
 
-# Each check may raise a false alarm in 1 % of audits, so that all of them together rarely do.
-ALPHA = 0.01
+# Each check may raise a false alarm in 0.5 % of audits, so that all of them together rarely do.
+ALPHA = 0.005
 # Five points are what is commonly called a relevant gap; 15 are half of a usual error rate.
 RELEVANT, LARGE = 0.05, 0.15
 MOST_FINDINGS, MOST_MARKS, MOST_ROWS = 6, 20, 60

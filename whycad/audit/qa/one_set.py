@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from whycad.audit.findings import Finding, Severity
 from whycad.audit.ledger import LEDGER_VARIABLE
 from whycad.audit.qa.musts import ALARM_CHECKS, LEAK_MUSTS, LEAST_CELL, MUSTS, is_worrying, names_of, sees, words_in
 from whycad.audit.qa.plan import SetSpec
-from whycad.audit.qa.sets import CLASSES, PhantomSet, as_bytes, make_clean, make_set, make_truth, phi_of
+from whycad.audit.qa.sets import CLASSES, PhantomSet, as_bytes, make_set, make_truth, phi_of
 from whycad.errors import WhyCadError
 from whycad.files import write_whole
 from whycad.registry import FOLDERS_VARIABLE
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 
 # The AUC on images in which artefact and label disagree must fall by this much for the network to count as using it.
 LEAST_FALL = 0.05
-# A mean change of the probability by less, where an artefact is drawn into images without one, is no response.
+# A mean change of the probability by less, where an artefact is put into images, is no response.
 LEAST_RESPONSE = 0.03
+N_RESPONSES = 160
 # What these say is of the data, whatever a network does.
 DATA_ONLY = ("metadata_label", "trivial_feature", *LEAK_MUSTS.values())
 # What these warn of may be a cluster of features or of maps, named after no artefact.
@@ -83,7 +85,7 @@ class SetResult(BaseModel):
 
     ``auc_*`` are of new images in which artefact and label have nothing to do with each other: all
     of them, those where they agree by chance, those where they do not. ``responses`` are mean
-    changes of the probability of disease where an artefact is drawn into new images that have none;
+    changes of the probability of disease where the audit's artefacts are put into new images;
     ``gap`` is the AUC of new images with the artefact less that of those without.
     ``seen`` says of each check that must see the fault whether it did; ``ran`` which checks ran.
     """
@@ -235,20 +237,19 @@ def truth_of(spec: SetSpec, plugin: Plugin) -> dict[str, object]:
     parts |= {"with": truth.planted, "without": ~truth.planted}
     areas = {name: float(roc_auc_score(truth.labels[part], scores[part])) for name, part in parts.items()}
     areas["gap"] = areas.pop("with") - areas.pop("without")
-    return {**areas, "responses": responses_of(spec, plugin, score)}
+    return {**areas, "responses": responses_of(truth.images[:N_RESPONSES], spec, plugin, score)}
 
 
-def responses_of(spec: SetSpec, plugin: Plugin, score: Probabilities) -> dict[str, float]:
-    """Return how far each artefact that an audit inserts moves the probability, on new images that have none."""
+def responses_of(images: NDArray[np.uint8], spec: SetSpec, plugin: Plugin, score: Probabilities) -> dict[str, float]:
+    """Return how far each artefact that an audit inserts moves the probability, on new images ``(n, 64, 64[, 3])``."""
     from whycad.audit.changes.change import Canvas, Change, row_seed
     from whycad.audit.changes.families import apply
     from whycad.audit.changes.insert import insertable
     from whycad.audit.qa.trained import study_of
 
-    clean = make_clean(spec)
-    before, found = score(clean), {}
+    before, found = score(images), {}
     for kind in insertable(plugin.manifest):
-        canvases = (Canvas(study_of(image), None, plugin, row_seed(spec.seed, row)) for row, image in enumerate(clean))
+        canvases = (Canvas(study_of(image), None, plugin, row_seed(spec.seed, row)) for row, image in enumerate(images))
         changed = [(canvas, apply(canvas, Change("insert", kind))) for canvas in canvases]
         drawn = as_bytes([(canvas if made is None else made).study.pixels for canvas, made in changed])
         found[kind] = float((score(drawn) - before).mean())

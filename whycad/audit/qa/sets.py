@@ -20,7 +20,6 @@ SPLITS = {"train": 0.42, "cal": 0.13, "val": 0.45}
 BYSTANDER_SHARE = 0.3
 N_BYSTANDERS = 2
 N_TRUTH = 800
-N_CLEAN = 160
 COPIES = 16
 FEW_SUBJECTS = 14
 
@@ -85,12 +84,6 @@ def make_truth(spec: SetSpec, n: int = N_TRUTH) -> PhantomSet:
     labels = (np.arange(n) % 2).astype(np.int64)
     planted = (np.arange(n) // 2 % 2).astype(bool)
     return _draw(spec, labels, planted, np.arange(n), rng)
-
-
-def make_clean(spec: SetSpec, n: int = N_CLEAN) -> NDArray[np.uint8]:
-    """Make n new images without artefacts, ``(n, 64, 64[, 3])``."""
-    rng = np.random.default_rng((spec.seed, 2))
-    return as_bytes([draw_scene(spec.task, row % 2, rng).pixels for row in range(n)])
 
 
 def as_bytes(images: list[NDArray[np.float32]]) -> NDArray[np.uint8]:

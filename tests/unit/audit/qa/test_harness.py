@@ -18,7 +18,7 @@ from whycad.audit.qa import harness, one_set
 from whycad.audit.qa.harness import run_sets
 from whycad.audit.qa.one_set import QaOptions, SetResult, read_result, result_file, run_set
 from whycad.audit.qa.plan import SetSpec
-from whycad.audit.qa.sets import make_clean, make_set, make_truth
+from whycad.audit.qa.sets import make_set, make_truth
 from whycad.errors import DatasetError, JobError
 from whycad.registry import FOLDERS_VARIABLE
 
@@ -32,7 +32,7 @@ def found_nothing(spec: SetSpec) -> SetResult:
 def test_a_strong_shortcut_is_used_by_the_network_and_seen_by_the_audit(tmp_path, monkeypatch):
     monkeypatch.setattr(one_set, "ALARM_CHECKS", ("metadata_label", "metadata_prediction"))
     monkeypatch.setattr(one_set, "make_truth", lambda spec: make_truth(spec, 160))
-    monkeypatch.setattr(one_set, "make_clean", lambda spec: make_clean(spec, 20))
+    monkeypatch.setattr(one_set, "N_RESPONSES", 20)
     before = os.environ.get(FOLDERS_VARIABLE)
     result = run_set(SPEC, QaOptions(tmp_path, n_draws=100, n_patients=160))
     assert result.failed == ""

@@ -85,7 +85,8 @@ class SetResult(BaseModel):
 
     ``auc_*`` are of new images in which artefact and label have nothing to do with each other: all
     of them, those where they agree by chance, those where they do not. ``responses`` are mean
-    changes of the probability of disease where the audit's artefacts are put into new images;
+    changes of the probability of disease where the audit's artefacts are put into new images, of
+    sets without a shortcut;
     ``gap`` is the AUC of new images with the artefact less that of those without.
     ``seen`` says of each check that must see the fault whether it did; ``ran`` which checks ran.
     """
@@ -237,7 +238,9 @@ def truth_of(spec: SetSpec, plugin: Plugin) -> dict[str, object]:
     parts |= {"with": truth.planted, "without": ~truth.planted}
     areas = {name: float(roc_auc_score(truth.labels[part], scores[part])) for name, part in parts.items()}
     areas["gap"] = areas.pop("with") - areas.pop("without")
-    return {**areas, "responses": responses_of(truth.images[:N_RESPONSES], spec, plugin, score)}
+    # Only of a set without a fault are they asked for.
+    responses = {} if spec.phi else responses_of(truth.images[:N_RESPONSES], spec, plugin, score)
+    return {**areas, "responses": responses}
 
 
 def responses_of(images: NDArray[np.uint8], spec: SetSpec, plugin: Plugin, score: Probabilities) -> dict[str, float]:

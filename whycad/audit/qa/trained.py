@@ -19,12 +19,13 @@ from whycad.audit.qa.sets import CLASSES, PhantomSet
 from whycad.inference import load_members
 from whycad.plugin import Plugin
 from whycad.registry import discover
+from whycad.scoring import calibration_of
 from whycad.testing.plugins import TinyPlugin, write_plugin
 from whycad.training.calibrate import CalibrationData, fit_calibration, run_members
 from whycad.training.fit import FitConfig, fit
 from whycad.training.package import stage_plugin
 from whycad.types import ModelInput, Study
-from whycad.uncertainty.calibration import CalibrationSource
+from whycad.uncertainty.calibration import CalibrationSource, calibrate
 
 N_MEMBERS = 2
 EPOCHS = 20
@@ -116,7 +117,7 @@ def inputs_of(images: NDArray[np.uint8], plugin: Plugin) -> Iterator[ModelInput]
 
 
 class Probabilities:
-    """A trained task's probability of disease, before calibration.
+    """A trained task's probability of disease, as it is told to users.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ class Probabilities:
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Return one probability ``(n,)`` for each image ``(n, 64, 64[, 3])``."""
         logits, _ = run_members(inputs_of(images, self._plugin), self._ensemble)
-        return np.asarray(torch.softmax(torch.from_numpy(logits), dim=-1)[..., 1].mean(dim=(0, 1)).numpy())
+        return np.asarray(calibrate(logits, calibration_of(self._plugin)).mean(axis=0)[:, 1])
 
 
 def _description(spec: SetSpec) -> TinyPlugin:

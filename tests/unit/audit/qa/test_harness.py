@@ -19,6 +19,7 @@ from whycad.audit.qa.harness import run_sets
 from whycad.audit.qa.one_set import QaOptions, SetResult, read_result, result_file, run_set
 from whycad.audit.qa.plan import SetSpec
 from whycad.audit.qa.sets import make_set, make_truth
+from whycad.audit.qa.trained import Probabilities
 from whycad.errors import DatasetError, JobError
 from whycad.registry import FOLDERS_VARIABLE
 
@@ -32,12 +33,20 @@ def found_nothing(spec: SetSpec) -> SetResult:
 def test_a_strong_shortcut_is_used_by_the_network_and_seen_by_the_audit(tmp_path, monkeypatch):
     monkeypatch.setattr(one_set, "ALARM_CHECKS", ("metadata_label", "metadata_prediction"))
     monkeypatch.setattr(one_set, "make_truth", lambda spec: make_truth(spec, 160))
-    monkeypatch.setattr(one_set, "N_RESPONSES", 20)
+    responses, truth_of = {}, one_set.truth_of
+
+    def told(spec, plugin):
+        images = make_truth(spec, 24).images
+        responses.update(one_set.responses_of(images, spec, plugin, Probabilities(plugin)))
+        return truth_of(spec, plugin)
+
+    monkeypatch.setattr(one_set, "truth_of", told)
     before = os.environ.get(FOLDERS_VARIABLE)
     result = run_set(SPEC, QaOptions(tmp_path, n_draws=100, n_patients=160))
     assert result.failed == ""
     assert result.uses_shortcut
-    assert abs(result.responses["padding"]) > one_set.LEAST_RESPONSE
+    assert result.responses == {}, "asked for in sets without a shortcut only"
+    assert responses["padding"] > one_set.LEAST_RESPONSE
     assert result.phi_found == pytest.approx(0.9, abs=0.1)
     assert result.seen["metadata_label"]
     assert result.seen["metadata_prediction"]

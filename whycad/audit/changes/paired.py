@@ -40,7 +40,7 @@ class Paired:
         Share of the changed images that get no answer.
     effects : mapping of (str, str) to Effect
         Mean change by artefact and label, tested together.
-    plain : mapping of (str, str) to float
+    plain : mapping of (str, str) to Effect
         The same against the image as it was, without a control.
     """
 
@@ -51,7 +51,7 @@ class Paired:
     flips: FloatArray
     refused: FloatArray
     effects: dict[tuple[str, str], Effect]
-    plain: dict[tuple[str, str], float]
+    plain: dict[tuple[str, str], Effect]
 
     def severity(self, kind: str, code: str) -> Severity:
         """Return how worrying a mean change of a probability is.
@@ -60,8 +60,9 @@ class Paired:
         control moves the answer, the artefact does not.
         """
         effect, plain = self.effects[kind, code], self.plain[kind, code]
-        least = min(abs(effect.value), abs(plain))
-        if not effect.sure or not effect.value * plain > 0 or least < WORTH_A_LOOK:
+        least = min(abs(effect.value), abs(plain.value))
+        both = effect.sure and plain.sure and effect.value * plain.value > 0
+        if not both or least < WORTH_A_LOOK:
             return Severity.OK
         return Severity.CRITICAL if least >= LARGE else Severity.WARNING
 
@@ -115,10 +116,11 @@ def paired(context: AuditContext, answers: ChangedAnswers, changes: Sequence[Cha
     made = answers.answered[:, real]
     refused = ((answers.predicted[:, real] < 0) & made).sum(axis=0) / np.maximum(made.sum(axis=0), 1)
     groups = context.in_scope.groups[answers.scope]
-    values = {(kind, code): moved[i, :, j] for i, kind in enumerate(kinds) for j, code in enumerate(codes)}
-    effects = mean_effects(values, groups, context.bootstrap(groups))
-    means = {(kind, code): _mean(plain[i, :, j]) for i, kind in enumerate(kinds) for j, code in enumerate(codes)}
-    return Paired(answers.scope, kinds, codes, moved, np.array(flips), np.asarray(refused), effects, means)
+    places = [(i, j) for i in range(len(kinds)) for j in range(len(codes))]
+    values, alone = ({(kinds[i], codes[j]): part[i, :, j] for i, j in places} for part in (moved, plain))
+    draws = context.bootstrap(groups)
+    effects, changes_alone = mean_effects(values, groups, draws), mean_effects(alone, groups, draws)
+    return Paired(answers.scope, kinds, codes, moved, np.array(flips), np.asarray(refused), effects, changes_alone)
 
 
 def tested_columns(context: AuditContext) -> list[int]:
@@ -131,7 +133,3 @@ def tested_columns(context: AuditContext) -> list[int]:
 
 def _flips(after: IntArray, before: IntArray) -> FloatArray:
     return np.where(after >= 0, (after != before).astype(np.float64), np.nan)
-
-
-def _mean(values: FloatArray) -> float:
-    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")

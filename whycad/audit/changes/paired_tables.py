@@ -116,7 +116,7 @@ def paired_table(context: AuditContext, found: Paired, wording: Wording) -> Tabl
     rows, cases = [], []
     for (kind, code), effect in found.effects.items():
         refused = float(found.refused[found.kinds.index(kind)])
-        figures = (_number(found.plain[kind, code]), *_estimate(effect), effect.p, effect.n)
+        figures = (_number(found.plain[kind, code].value), *_estimate(effect), effect.p, effect.n)
         rows.append((kind, code, *figures, *found.flip_shares(kind), refused))
         cases.append(found.clearest(context, kind, code))
     titles = {

@@ -8,8 +8,12 @@ from whycad.audit.changes.paired import Paired
 from whycad.audit.findings import Severity
 
 
-def told(effect: float, plain: float, p: float = 0.001) -> Severity:
-    low, high = sorted((0.8 * effect, 1.2 * effect))
+def sized(value: float, p: float) -> Effect:
+    low, high = sorted((0.8 * value, 1.2 * value))
+    return Effect(value, low, high, p, 40)
+
+
+def told(effect: float, plain: float, p: float = 0.001, plain_p: float = 0.001) -> Severity:
     found = Paired(
         np.arange(40),
         ("hair",),
@@ -17,8 +21,8 @@ def told(effect: float, plain: float, p: float = 0.001) -> Severity:
         np.full((1, 40, 1), effect),
         np.zeros((1, 2, 40)),
         np.zeros(1),
-        {("hair", "disease"): Effect(effect, low, high, p, 40)},
-        {("hair", "disease"): plain},
+        {("hair", "disease"): sized(effect, p)},
+        {("hair", "disease"): sized(plain, plain_p)},
     )
     return found.severity("hair", "disease")
 
@@ -42,3 +46,4 @@ def test_a_change_must_be_there_against_the_control_and_against_the_image_as_it_
 
 def test_what_may_be_chance_is_fine():
     assert told(0.2, 0.2, p=0.2) is Severity.OK
+    assert told(0.2, 0.2, plain_p=0.2) is Severity.OK

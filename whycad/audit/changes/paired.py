@@ -14,8 +14,12 @@ from whycad.audit.context import AuditContext
 from whycad.audit.findings import Severity
 from whycad.audit.run.changed import ChangedAnswers
 
-# A mean change of a probability by less is not worth a look; by a tenth it decides cases.
+# A mean change of a probability by less is not worth a look; by a tenth it decides cases. Of it so much must be the
+# artefact's own, not what any change of this size does.
 WORTH_A_LOOK, LARGE = 0.05, 0.10
+OWN, OWN_OF_LARGE = 0.02, 0.05
+# Each check may raise a false alarm in 0.5 % of audits, so that all of them together rarely do.
+ALPHA = 0.005
 N_CASES = 12
 
 FloatArray = NDArray[np.float64]
@@ -56,15 +60,15 @@ class Paired:
     def severity(self, kind: str, code: str) -> Severity:
         """Return how worrying a mean change of a probability is.
 
-        It must be there against the image as it was too, in the same direction: where only the
-        control moves the answer, the artefact does not.
+        The artefact must move the answer, and further than its control does: where only the control
+        moves it, the artefact does not, and where both do alike, any change of this size would.
         """
         effect, plain = self.effects[kind, code], self.plain[kind, code]
-        least = min(abs(effect.value), abs(plain.value))
-        both = effect.sure and plain.sure and effect.value * plain.value > 0
-        if not both or least < WORTH_A_LOOK:
+        both = effect.sure and plain.sure and plain.p < ALPHA and effect.value * plain.value > 0
+        if not both or abs(plain.value) < WORTH_A_LOOK or abs(effect.value) < OWN:
             return Severity.OK
-        return Severity.CRITICAL if least >= LARGE else Severity.WARNING
+        large = abs(plain.value) >= LARGE and abs(effect.value) >= OWN_OF_LARGE
+        return Severity.CRITICAL if large else Severity.WARNING
 
     def leading(self, kind: str) -> tuple[str, Effect]:
         """Return the label that an artefact moves most, those first that are worth a look, then those beyond chance."""

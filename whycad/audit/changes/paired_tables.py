@@ -64,14 +64,15 @@ def paired_findings(context: AuditContext, found: Paired, wording: Wording) -> l
 
 def _loud(context: AuditContext, found: Paired, kind: str, wording: Wording) -> Finding:
     code, effect = found.leading(kind)
+    plain = found.plain[kind, code]
     with_it, with_control = (share or 0.0 for share in found.flip_shares(kind))
     cases = found.clearest(context, kind, code)
     return Finding(
         check=wording.check,
         severity=found.severity(kind, code),
-        message=f"{upper_first(wording.doing)} {wording.name(kind)} {rises(effect.value)} the probability of "
-        f"{label_words(code, context.manifest)} by {abs(effect.value):.2f} more than a control of equal size "
-        f"({size_words(effect)}); the answer changes in "
+        message=f"{upper_first(wording.doing)} {wording.name(kind)} {rises(plain.value)} the probability of "
+        f"{label_words(code, context.manifest)} by {abs(plain.value):.2f} ({size_words(plain)}), "
+        f"{abs(effect.value):.2f} more than a control of equal size ({size_words(effect)}); the answer changes in "
         f"{percent(with_it)} of the images, with the control in {percent(with_control)}.",
         column=kind,
         label=code,
@@ -91,7 +92,7 @@ def _quiet(found: Paired, quiet: list[str], wording: Wording) -> Finding:
         check=wording.check,
         severity=Severity.OK,
         message=f"{upper_first(wording.doing)} {wording.names(quiet)} moves no probability by {WORTH_A_LOOK:.2f} or "
-        f"more beyond chance and a control; the largest change against one is {largest.value:+.2f} "
+        f"more beyond chance and further than a control; the largest change against one is {largest.value:+.2f} "
         f"({interval_words(largest.low, largest.high)}).",
         effect=_number(largest.value),
         effect_name="largest change in probability against a control",

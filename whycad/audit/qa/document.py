@@ -29,9 +29,10 @@ at least {LEAST_FALL:g} below that on all new images. Power is the share of thes
 must see the artefact warned of it by its name (of the background, or of trivial features, where the check knows
 no names). A false alarm is any warning of these checks in a set without a shortcut and without a leak,
 unless it is demonstrably true: a network of a few hundred images comes by chance to respond to an artefact,
-and a warning that names one whose insertion into new images changes its probability by {LEAST_RESPONSE:g} or
-more on average, in the direction that the warning says, is right; so is a warning of a subgroup where new images with
-the artefact are ranked better or worse by {LEAST_FALL:g}. Intervals are exact, 95 % (Clopper and Pearson,
+and a warning that names one with which new images of the same label have a probability that is higher or lower by
+{LEAST_RESPONSE:g}, or into which it is put changes it by as much, in the direction that the warning says, is right; so
+is a warning of a subgroup where new images with the artefact are ranked better or worse by {LEAST_FALL:g}.
+Intervals are exact, 95 % (Clopper and Pearson,
 doi:10.1093/biomet/26.4.404).
 """
 

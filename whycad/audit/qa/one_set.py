@@ -40,6 +40,7 @@ DATA_ONLY = ("metadata_label", "trivial_feature", *LEAK_MUSTS.values())
 CLUSTERS = ("slice", "attribution_cluster")
 # Of these the sign of the effect is that of the network's response, or the opposite one.
 SIGNS = {"artefact_insertion": 1, "metadata_prediction": 1, "artefact_removal": -1}
+INTERVENTIONS = ("artefact_insertion", "artefact_removal")
 KNOWN_NAMES = frozenset(name for artefact in MUSTS for name in names_of(artefact))
 
 
@@ -86,8 +87,8 @@ class SetResult(BaseModel):
     ``auc_*`` are of new images in which artefact and label have nothing to do with each other: all
     of them, those where they agree by chance, those where they do not. ``responses`` are mean
     changes of the probability of disease where the audit's artefacts are put into new images, of
-    sets without a shortcut;
-    ``gap`` is the AUC of new images with the artefact less that of those without.
+    sets without a shortcut; ``lifts`` how much higher that probability is in new images of the same
+    label with an artefact, ``gaps`` how much higher their AUC is.
     ``seen`` says of each check that must see the fault whether it did; ``ran`` which checks ran.
     """
 
@@ -103,7 +104,8 @@ class SetResult(BaseModel):
     auc_aligned: float | None = None
     auc_conflicting: float | None = None
     responses: dict[str, float] = {}
-    gap: float | None = None
+    lifts: dict[str, float] = {}
+    gaps: dict[str, float] = {}
     seen: dict[str, bool] = {}
     ran: tuple[str, ...] = ()
     skipped: dict[str, str] = {}
@@ -126,21 +128,27 @@ class SetResult(BaseModel):
     def is_false(self, alarm: Alarm) -> bool:
         """Tell whether a warning in a set without a fault is false.
 
-        It is true where the network came, by chance, to respond to what the warning names (or, of a
-        warning that names no artefact but a place or a cluster, to any artefact), and of a subgroup where
+        It is true where the network came, by chance, to respond to what the warning names, or, of a
+        warning that names no artefact but a cluster, to any artefact. Of a subgroup it is also true where
         new images with the artefact are ranked better or worse than those without.
         """
         if alarm.check in DATA_ONLY:
             return True
-        if alarm.check == "subgroup" and abs(self.gap or 0) >= LEAST_FALL:
-            return not names_of(self.artefact) & words_in(alarm.column)
-        felt = {name: change for name, change in self.responses.items() if abs(change) >= LEAST_RESPONSE}
         named = words_in(alarm.column) & KNOWN_NAMES
+        told = self.responses if alarm.check in INTERVENTIONS else self.lifts
+        felt = {name: change for name, change in told.items() if abs(change) >= LEAST_RESPONSE}
+        if alarm.check == "subgroup":
+            felt |= {name: gap for name, gap in self.gaps.items() if abs(gap) >= LEAST_FALL}
         if not named:
-            return not (alarm.check in CLUSTERS and felt)
-        own = named & self.responses.keys()
-        told = [name for name in felt if name in own or (not own and names_of(name) & named)]
-        return not any(_agrees(alarm, felt[name]) for name in told)
+            return not (alarm.check in CLUSTERS and (felt or self.responds))
+        own = named & told.keys()
+        about = [name for name in felt if name in own or (not own and names_of(name) & named)]
+        return not any(_agrees(alarm, felt[name]) for name in about)
+
+    @property
+    def responds(self) -> bool:
+        """Whether any artefact that is put in moves the probability."""
+        return any(abs(change) >= LEAST_RESPONSE for change in self.responses.values())
 
 
 def _agrees(alarm: Alarm, change: float) -> bool:
@@ -235,12 +243,26 @@ def truth_of(spec: SetSpec, plugin: Plugin) -> dict[str, object]:
     truth = make_truth(spec)
     scores, agree = score(truth.images), truth.planted == (truth.labels == 1)
     parts = {"auc_whole": np.ones(len(truth), bool), "auc_aligned": agree, "auc_conflicting": ~agree}
-    parts |= {"with": truth.planted, "without": ~truth.planted}
     areas = {name: float(roc_auc_score(truth.labels[part], scores[part])) for name, part in parts.items()}
-    areas["gap"] = areas.pop("with") - areas.pop("without")
-    # Only of a set without a fault are they asked for.
-    responses = {} if spec.phi else responses_of(truth.images[:N_RESPONSES], spec, plugin, score)
-    return {**areas, "responses": responses}
+    if spec.phi:
+        return areas
+    # What a warning in a set without a fault is held against.
+    return {
+        **areas,
+        "responses": responses_of(truth.images[:N_RESPONSES], spec, plugin, score),
+        "lifts": {name: _lift(scores, truth.labels, there) for name, there in truth.flags.items()},
+        "gaps": {
+            name: float(roc_auc_score(truth.labels[there], scores[there]))
+            - float(roc_auc_score(truth.labels[~there], scores[~there]))
+            for name, there in truth.flags.items()
+        },
+    }
+
+
+def _lift(scores: NDArray[np.float64], labels: NDArray[np.int64], there: NDArray[np.bool_]) -> float:
+    """Return how much higher scores are with an artefact, the mean over both labels."""
+    parts = [labels == label for label in (0, 1)]
+    return float(np.mean([scores[part & there].mean() - scores[part & ~there].mean() for part in parts]))
 
 
 def responses_of(images: NDArray[np.uint8], spec: SetSpec, plugin: Plugin, score: Probabilities) -> dict[str, float]:
@@ -250,12 +272,14 @@ def responses_of(images: NDArray[np.uint8], spec: SetSpec, plugin: Plugin, score
     from whycad.audit.changes.insert import insertable
     from whycad.audit.qa.trained import study_of
 
-    before, found = score(images), {}
+    before = score(images)
+    found: dict[str, float] = {}
     for kind in insertable(plugin.manifest):
         canvases = (Canvas(study_of(image), None, plugin, row_seed(spec.seed, row)) for row, image in enumerate(images))
         changed = [(canvas, apply(canvas, Change("insert", kind))) for canvas in canvases]
         drawn = as_bytes([(canvas if made is None else made).study.pixels for canvas, made in changed])
-        found[kind] = float((score(drawn) - before).mean())
+        new = np.array([made is not None for _, made in changed])
+        found[kind] = float((score(drawn) - before)[new].mean()) if new.any() else 0.0
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class PhantomSet:
     patients, splits : ndarray of str (n,)
     columns : dict of str to ndarray (n, ...)
         Metadata, as a pack stores them.
+    flags : dict of str to ndarray of bool (n,)
+        Where each artefact is that some images have: the planted one and those that are there by chance.
     """
 
     images: NDArray[np.uint8]
@@ -50,6 +52,7 @@ class PhantomSet:
     patients: NDArray[np.str_]
     splits: NDArray[np.str_]
     columns: dict[str, NDArray[np.generic]]
+    flags: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -111,7 +114,8 @@ def _draw(
 ) -> PhantomSet:
     n = len(labels)
     others = [name for name in ARTEFACTS[spec.task] if name != spec.artefact]
-    bystanders = list(rng.permutation(others)[:N_BYSTANDERS])
+    # The same in all images that are drawn for a set.
+    bystanders = list(np.random.default_rng((spec.seed, 3)).permutation(others)[:N_BYSTANDERS])
     there = {spec.artefact: planted} | {str(name): rng.random(n) < BYSTANDER_SHARE for name in bystanders}
     shape = (n, SIDE, SIDE, 3) if is_colour(spec.task) else (n, SIDE, SIDE)
     images, lesions = np.empty(shape, np.uint8), np.empty((n, SIDE, SIDE), bool)
@@ -125,7 +129,7 @@ def _draw(
         images[row], lesions[row] = np.rint(pixels * 255).astype(np.uint8), scene.lesion
     columns = _columns(there, patients, rng)
     names = np.array([f"p{patient:04d}" for patient in patients])
-    return PhantomSet(images, lesions, labels, planted, names, _splits(patients, rng), columns)
+    return PhantomSet(images, lesions, labels, planted, names, _splits(patients, rng), columns, there)
 
 
 def _splits(patients: IntArray, rng: np.random.Generator) -> NDArray[np.str_]:

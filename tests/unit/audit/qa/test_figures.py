@@ -62,16 +62,20 @@ def test_false_alarms_are_counted_per_check_and_together():
 
 
 def test_a_warning_is_true_where_the_network_came_by_chance_to_respond_to_what_it_names():
-    null = result(phi=0.0, uses=False).model_copy(update={"responses": {"ink": -0.05, "ruler": 0.01, "patches": 0.2}})
+    told = {"ink": -0.05, "ruler": 0.01, "patches": 0.2}
+    null = result(phi=0.0, uses=False).model_copy(update={"responses": told, "lifts": told, "gaps": {"hair": 0.1}})
 
-    def is_false(check, column, effect=0.1, label="disease"):
-        return null.is_false(Alarm(check=check, severity=Severity.WARNING, column=column, effect=effect, label=label))
+    def is_false(check, column="", effect=0.1, label="disease", of=null):
+        alarm = Alarm(check=check, severity=Severity.WARNING, column=column, effect=effect, label=label)
+        return of.is_false(alarm)
 
     assert not is_false("subgroup", "ink and site")
+    assert not is_false("subgroup", "hair"), "ranked better with hair"
+    assert is_false("feature_probe", "hair")
     assert not is_false("artefact_insertion", "patch")
     assert is_false("subgroup", "ruler")
     assert is_false("subgroup", "site")
-    assert not is_false("slice", "")
+    assert not is_false("slice")
     assert is_false("region_only", "border"), "what lies at the border tells nothing of the label"
     assert is_false("artefact_insertion", "patch", -0.1), "the other way"
     assert not is_false("artefact_insertion", "patch", -0.1, "benign")
@@ -80,11 +84,10 @@ def test_a_warning_is_true_where_the_network_came_by_chance_to_respond_to_what_i
     assert is_false("artefact_insertion", "ruler", 0.1)
     assert is_false("metadata_label", "ink")
     assert is_false("near_duplicate", "split")
-    calm = null.model_copy(update={"responses": {"ink": 0.0}})
-    assert calm.is_false(Alarm(check="slice", severity=Severity.WARNING))
-    ranked = calm.model_copy(update={"artefact": "ruler", "gap": 0.1})
-    assert not ranked.is_false(Alarm(check="subgroup", severity=Severity.WARNING, column="ruler"))
-    assert ranked.is_false(Alarm(check="subgroup", severity=Severity.WARNING, column="hair"))
+    calm = null.model_copy(update={"responses": {"ink": 0.0}, "lifts": {"ink": 0.2}, "gaps": {}})
+    assert is_false("artefact_insertion", "ink", of=calm)
+    assert not is_false("metadata_prediction", "ink", of=calm)
+    assert is_false("slice", of=calm.model_copy(update={"lifts": {}}))
 
 
 def test_failed_sets_are_named_and_not_counted():

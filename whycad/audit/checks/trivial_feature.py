@@ -49,7 +49,8 @@ def _estimates(context: AuditContext, found: Probe, scores: dict[str, FloatArray
     statistics = {name: area(p) for name, p in scores.items()}
     if found.random is not None and found.grouped is not None:
         random, inside = area(found.random), area(found.grouped)
-        statistics |= {"random": random, "gap": lambda weights: random(weights) - inside(weights)}
+        # With groups kept together a model that knows nothing can be worse than chance; what leaks is above chance.
+        statistics |= {"random": random, "gap": lambda weights: random(weights) - np.maximum(inside(weights), 0.5)}
     return context.bootstrap(found.sample.groups).estimate(statistics)
 
 

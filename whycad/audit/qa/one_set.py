@@ -243,7 +243,9 @@ def truth_of(spec: SetSpec, plugin: Plugin) -> dict[str, object]:
     truth = make_truth(spec)
     scores, agree = score(truth.images), truth.planted == (truth.labels == 1)
     parts = {"auc_whole": np.ones(len(truth), bool), "auc_aligned": agree, "auc_conflicting": ~agree}
-    areas = {name: float(roc_auc_score(truth.labels[part], scores[part])) for name, part in parts.items()}
+    areas: dict[str, object] = {
+        name: float(roc_auc_score(truth.labels[part], scores[part])) for name, part in parts.items()
+    }
     if spec.phi:
         return areas
     # What a warning in a set without a fault is held against.

@@ -18,8 +18,17 @@ from whycad.audit.trivial import Sample, grouped, sample_of, scattered
 # Doubts of a judge who hardly knows the labels say nothing of the labels.
 LEAST_AREA = 0.9
 MATTERS, LARGE = 0.02, 0.1
+EXPECTED_DRAWS = 20
 N_COMPONENTS = 32
 MAX_ROWS = 500
+METHOD = (
+    "Confident learning compares each label with the probabilities of a model that did not see the image in training: "
+    "the audited task where there is one (on the audited rows), else a logistic regression on light, colour, histogram "
+    "and a thumbnail, cross-validated with groups kept together. A label is doubtful where both rules of the method "
+    "(by class and by noise rate) say so. Right labels are doubted too where the model is unsure: the share is held "
+    f"against that among labels drawn from its own probabilities ({EXPECTED_DRAWS} draws). Where the model's AUC is "
+    f"below {LEAST_AREA}, its doubts are its own. Every doubt needs a reader's eye. Interval by bootstrap over groups."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +57,14 @@ def run(context: AuditContext) -> CheckResult:
     flags[doubtful] = True
     statistics = {"share": mean_of(flags), "area": judge.sample.area(judge.probabilities)}
     found = context.bootstrap(judge.sample.groups).estimate(statistics)
+    expected = expected_share(judge, context.options.seed)
     return CheckResult(
         check=CHECK.id,
         title=CHECK.title,
         question=CHECK.question,
-        method="Confident learning compares each label with the probabilities of a model that did not see the image "
-        "in training: the audited task where there is one (on the audited rows), else a logistic regression on light, "
-        "colour, histogram and a thumbnail, cross-validated with groups kept together. A label is doubtful where both "
-        f"rules of the method (by class and by noise rate) say so. Where the model's AUC is below {LEAST_AREA}, its "
-        "doubts are its own. Every doubt needs a reader's eye. Interval by bootstrap over groups.",
+        method=METHOD,
         references=("Northcutt 2021, doi:10.1613/jair.1.12125",),
-        findings=(_finding(context, judge, doubtful, found),),
+        findings=(_finding(context, judge, doubtful, found, expected),),
         tables=(_table(context, judge, doubtful),) if len(doubtful) else (),
     )
 
@@ -71,6 +77,20 @@ def label_issues(target: NDArray[np.int64], probabilities: FloatArray) -> NDArra
         target, probabilities, filter_by="both", return_indices_ranked_by="self_confidence", n_jobs=1
     )
     return np.asarray(ranked, np.int64)
+
+
+def expected_share(judge: Judge, seed: int) -> tuple[float, float]:
+    """Return mean and standard deviation of the share of doubtful labels, were the judge's probabilities true."""
+    rng = np.random.default_rng(seed)
+    summed = np.cumsum(judge.probabilities, axis=1)
+    n, k = judge.probabilities.shape
+    shares = []
+    for _ in range(EXPECTED_DRAWS):
+        drawn = np.minimum((rng.random((n, 1)) > summed).sum(axis=1), k - 1).astype(np.int64)
+        # The method needs every label.
+        if len(np.unique(drawn)) == k:
+            shares.append(len(label_issues(drawn, judge.probabilities)) / n)
+    return (float(np.mean(shares)), float(np.std(shares))) if shares else (0.0, 0.0)
 
 
 def _simple(context: AuditContext) -> Judge:
@@ -129,7 +149,13 @@ def _task(context: AuditContext) -> Judge:
     )
 
 
-def _finding(context: AuditContext, judge: Judge, doubtful: NDArray[np.int64], found: dict[str, Estimate]) -> Finding:
+def _finding(
+    context: AuditContext,
+    judge: Judge,
+    doubtful: NDArray[np.int64],
+    found: dict[str, Estimate],
+    expected: tuple[float, float],
+) -> Finding:
     share, area = found["share"], found["area"]
     interval = share_interval(share, len(np.unique(judge.sample.groups)))
     low, high = interval or (None, None)
@@ -142,13 +168,13 @@ def _finding(context: AuditContext, judge: Judge, doubtful: NDArray[np.int64], f
             f"count; it doubts {count(len(doubtful), 'label')} of {n:,}."
         )
     else:
-        sure = low is not None and low >= MATTERS
-        severity = (
-            Severity.OK if not sure else Severity.CRITICAL if low is not None and low >= LARGE else Severity.WARNING
-        )
+        mean, spread = expected
+        severity = label_severity((low or 0.0) - mean - 2 * spread)
+        than = "no more than" if severity is Severity.OK else "more than"
+        words = "" if low is None or high is None else f" ({low:.1%} to {high:.1%})"
         message = (
-            f"{count(len(doubtful), 'label')} of {n:,} may be wrong{words}: {judge.name} doubts them (AUC "
-            f"{area.value:.2f})."
+            f"{judge.name[0].upper()}{judge.name[1:]} (AUC {area.value:.2f}) doubts {count(len(doubtful), 'label')} of "
+            f"{n:,}, {share.value:.1%}{words}, {than} the {mean:.1%} expected were all of them right."
         )
     rows = judge.sample.rows[doubtful]
     return Finding(
@@ -158,12 +184,20 @@ def _finding(context: AuditContext, judge: Judge, doubtful: NDArray[np.int64], f
         column="label",
         effect=share.value,
         effect_name="share of labels",
+        no_effect=expected[0],
         ci_low=low,
         ci_high=high,
         n=n,
         cases=tuple(str(name) for name in context.cases.ids[rows][:MAX_CASES]),
         n_cases=len(rows),
     )
+
+
+def label_severity(excess: float) -> Severity:
+    """Return how worrying a share of doubtful labels is that is so much beyond what right labels give."""
+    if excess < MATTERS:
+        return Severity.OK
+    return Severity.CRITICAL if excess >= LARGE else Severity.WARNING
 
 
 def _table(context: AuditContext, judge: Judge, doubtful: NDArray[np.int64]) -> Table:

@@ -6,11 +6,13 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from whycad.audit.checks import load_check
-from whycad.audit.checks.label_issue import label_issues
+from whycad.audit.checks.label_issue import Judge, expected_share, label_issues, label_severity
 from whycad.audit.context import ModelAnswers
 from whycad.audit.findings import Severity
+from whycad.audit.trivial import Sample
 
 
 def test_labels_that_were_swapped_are_doubted_where_the_labels_can_be_told(pack, textures):
@@ -32,6 +34,21 @@ def test_a_judge_who_cannot_tell_the_labels_is_not_believed(pack, textures):
     (found,) = pack(images=textures(200), label=label).result("label_issue").findings
     assert found.severity is Severity.UNKNOWN
     assert "too poorly" in found.message
+
+
+@pytest.mark.parametrize(("wrong", "severity"), [(0.0, Severity.OK), (0.3, Severity.CRITICAL)])
+def test_right_labels_of_classes_that_overlap_are_not_accused(wrong, severity):
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet([0.25, 0.25, 0.25], 1500)
+    target = np.array([rng.choice(3, p=row) for row in p])
+    spoiled = rng.random(1500) < wrong
+    target[spoiled] = (target[spoiled] + 1) % 3
+    rows = np.arange(1500)
+    judge = Judge("the task", Sample(rows, ("a", "b", "c"), target, rows.astype(str)), p)
+    mean, spread = expected_share(judge, 0)
+    share = len(label_issues(target, p)) / 1500
+    assert mean > 0.04
+    assert label_severity(share - mean - 2 * spread) is severity
 
 
 def test_the_most_doubtful_label_comes_first():

@@ -116,4 +116,4 @@ def test_the_audited_task_is_the_judge_where_there_is_one(pack, textures):
     vars(audited)["answers"] = answers
     (found,) = load_check("label_issue").run(audited).findings
     assert set(found.cases) == {"row-4", "row-9"}
-    assert "the task" in found.message
+    assert "The task" in found.message

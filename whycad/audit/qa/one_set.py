@@ -40,6 +40,7 @@ DATA_ONLY = ("metadata_label", "trivial_feature", *LEAK_MUSTS.values())
 CLUSTERS = ("slice", "attribution_cluster")
 # Of these the sign of the effect is that of the network's response, or the opposite one.
 SIGNS = {"artefact_insertion": 1, "metadata_prediction": 1, "artefact_removal": -1}
+VALUES_NOT_FLAGS = ("scanner", "orig_size")
 INTERVENTIONS = ("artefact_insertion", "artefact_removal")
 KNOWN_NAMES = frozenset(name for artefact in MUSTS for name in names_of(artefact))
 
@@ -153,7 +154,9 @@ class SetResult(BaseModel):
 
 def _agrees(alarm: Alarm, change: float) -> bool:
     """Tell whether a warning says of an artefact that it moves the answer to where it does."""
-    sign = SIGNS.get(alarm.check, 0)
+    # A warning of a column with several values may name the one that stands for no artefact.
+    named = alarm.column not in VALUES_NOT_FLAGS
+    sign = SIGNS.get(alarm.check, 0) if named or alarm.check in INTERVENTIONS else 0
     towards = -1 if alarm.label == CLASSES[0] else 1
     return not sign or (alarm.effect or 0) * sign * towards * change > 0
 

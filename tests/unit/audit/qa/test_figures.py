@@ -87,6 +87,9 @@ def test_a_warning_is_true_where_the_network_came_by_chance_to_respond_to_what_i
     calm = null.model_copy(update={"responses": {"ink": 0.0}, "lifts": {"ink": 0.2}, "gaps": {}})
     assert is_false("artefact_insertion", "ink", of=calm)
     assert not is_false("metadata_prediction", "ink", of=calm)
+    scanned = calm.model_copy(update={"lifts": {"scanner": -0.1, "ink": -0.1}})
+    assert not is_false("metadata_prediction", "scanner", of=scanned), "it may name the other scanner"
+    assert is_false("metadata_prediction", "ink", of=scanned)
     assert is_false("slice", of=calm.model_copy(update={"lifts": {}}))
 
 

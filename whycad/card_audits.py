@@ -114,7 +114,8 @@ def audit_block(audits: Sequence[CardAudit], weights_sha256: str) -> str:
 def _audit_text(audit: CardAudit, weights_sha256: str) -> str:
     split = f", split `{audit.split}`" if audit.split else ""
     counts = ", ".join(f"{audit.counts.get(key, 0)} {word}" for key, word in WORDS.items())
-    uses = f" This split had been used {audit.split_uses} times by then." if audit.split_uses else ""
+    times = "once" if audit.split_uses == 1 else f"{audit.split_uses} times"
+    uses = f" This split had been used {times}, this audit included." if audit.split_uses else ""
     simulated = " The cases are simulated." if audit.simulated else ""
     parts = [
         f"### Audit of {_plain(audit.dataset)}{split}: {counts}",

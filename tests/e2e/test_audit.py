@@ -98,7 +98,7 @@ def test_from_the_verdict_to_a_plot_to_a_case_and_back(audit: Page) -> None:
     )
     assert json.loads(saved(audit, "JSON"))["schema_version"] == 1
     assert b"<script" not in saved(audit, "Report")
-    audit.get_by_role("button", name="Sensitivity for melanoma under 40 years").click()
+    settled(audit).get_by_role("button", name="Sensitivity for melanoma under 40 years").click()
     behind = audit.locator(".st-key-cases-behind")
     expect(behind).to_contain_text("Cases behind “age_years”")
     _click_a_mark(audit, "40 to 59 years")

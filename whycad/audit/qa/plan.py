@@ -24,7 +24,7 @@ NULL_SETS = 60
 SETS = 6
 # Of a leak; it is there or it is not, so few sets tell.
 LEAK_SETS = 5
-# The checks' thresholds were set on sets with seeds below; none of those is tested again.
+# Most of the checks' thresholds were set on sets with seeds below; none of those is tested again.
 FIRST_SEED = 500
 
 

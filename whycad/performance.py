@@ -65,7 +65,7 @@ class Subgroup(_Section):
         """Whether a case with these facts belongs to this subgroup."""
         if self.field in AGE_FIELDS:
             age = next((metadata[name] for name in AGE_FIELDS if name in metadata), None)
-            return isinstance(age, int | float) and _in_band(float(age), self.value)
+            return isinstance(age, int | float) and in_band(float(age), self.value)
         known = metadata.get(self.field)
         return known is not None and _plain(str(known)) == _plain(self.value)
 
@@ -124,14 +124,15 @@ def read_performance(folder: Path) -> Performance:
         ) from error
 
 
-def _in_band(age: float, band: str) -> bool:
+def in_band(value: float, band: str) -> bool:
+    """Tell whether a number lies in a band: ``<40``, ``40-59`` (whole years), ``0.1 to <0.4`` or ``60+``."""
     numbers = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", band)]
     if len(numbers) == 2:
         # Ages are whole years, so that 59.5 still belongs to 40-59.
-        return numbers[0] <= age < numbers[1] + 1
+        return numbers[0] <= value < (numbers[1] if "to <" in band else numbers[1] + 1)
     if len(numbers) == 1 and band.strip().startswith(("<", "under")):
-        return age < numbers[0]
-    return len(numbers) == 1 and age >= numbers[0]
+        return value < numbers[0]
+    return len(numbers) == 1 and value >= numbers[0]
 
 
 _SEXES = {"f": "female", "m": "male"}

@@ -14,6 +14,7 @@ from whycad.audit.findings import Audit, Finding, Severity
 from whycad.audit.run.runs import find_runs
 from whycad.audit.words import effect_words, is_ratio, number_words
 from whycad.errors import DatasetError, ManifestError
+from whycad.performance import in_band
 from whycad.plugin import Plugin
 from whycad.types import MetadataValue
 from whycad.whatif.artefacts import artefact_words
@@ -26,7 +27,7 @@ SHORTCUT_CHECKS = (
 TELLING = (Severity.CRITICAL, Severity.WARNING)
 MOST_FINDINGS = 60
 # As the audit names the levels of a number: ``<40``, ``40-59``, ``0.1 to <0.4``, ``60+``.
-RANGE = r"(?:<(-?[\d.]*\d)|(-?[\d.]*\d)(?:-([\d.]*\d)| to <(-?[\d.]*\d)|\+))"
+RANGE = r"(<[\d.]*\d|[\d.]*\d(?:-[\d.]*\d| to <[\d.]*\d|\+))"
 MAX_BYTES = 1024 * 1024
 
 
@@ -192,15 +193,7 @@ def _tells_of(finding: Finding, name: str, value: MetadataValue) -> bool:
         return bool(re.search(rf"(?<!\w){re.escape(value.strip())}(?!\w)", told, re.IGNORECASE))
     column = re.escape(name.replace("_", " "))
     ranges = re.findall(rf"(?<!\w){column}(?: is)?[ =]{RANGE}", told.replace("_", " "), re.IGNORECASE)
-    return any(_holds(float(value), *found) for found in ranges)
-
-
-def _holds(value: float, below: str, low: str, last: str, high: str) -> bool:
-    if below:
-        return value < float(below)
-    # 59.5 years still belong to 40-59.
-    end = float(last) + 1 if last else float(high) if high else float("inf")
-    return float(low) <= value < end
+    return any(in_band(float(value), band) for band in ranges)
 
 
 def _sentence(about: Sequence[Finding], with_one: Callable[[str], str] | None = None) -> str:

@@ -17,6 +17,8 @@ from whycad.audit.bootstrap import Z_95, Estimate, FloatArray, GroupBootstrap, S
 from whycad.audit.measures import auroc_of
 
 BoolArray = NDArray[np.bool_]
+# Each check may raise a false alarm in 0.5 % of audits, so that all of them together rarely do.
+CHECK_ALPHA = 0.005
 # Haldane-Anscombe: an empty cell would make the odds ratio zero or infinite.
 CELL_CORRECTION = 0.5
 # A logarithm of an odds ratio whose draws vary less than this is known better than any sample can tell.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from whycad.datasets.condition import Condition
+
 if TYPE_CHECKING:
-    from whycad.datasets.source import StudySource
     from whycad.manifest import Manifest
 
 
@@ -30,28 +30,24 @@ def level(text: str) -> float:
     return number
 
 
-@dataclass(frozen=True)
-class Condition:
-    """What a column of a pack must hold, or must not."""
-
-    column: str
-    value: str
-    equal: bool
-
-    def holds(self, source: StudySource, row: int) -> bool:
-        """Tell whether a row of a data set is as wanted; case makes no difference."""
-        return (source.cell(self.column, row).casefold() == self.value.casefold()) is self.equal
-
-    def __str__(self) -> str:
-        return f"{self.column}{'=' if self.equal else '!='}{self.value}"
-
-
 def condition(text: str) -> Condition:
     """Parse ``column=value`` or ``column!=value``."""
-    name, sign, value = text.partition("=")
-    if not sign or not name.rstrip("!").strip():
-        raise argparse.ArgumentTypeError("must be column=value or column!=value")
-    return Condition(name.rstrip("!").strip(), value.strip(), not name.endswith("!"))
+    try:
+        return Condition.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def add_where(parser: argparse.ArgumentParser, rows: str) -> None:
+    """Add ``--where``, which leaves some of ``rows``."""
+    parser.add_argument(
+        "--where",
+        type=condition,
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help=f"only {rows} whose column has (=) or has not (!=) this value; repeatable, all must hold",
+    )
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whycad.commands._arguments import add_device, add_task, codes, condition, positive, say, warn
+from whycad.commands._arguments import add_device, add_task, add_where, codes, positive, say, warn
 
 if TYPE_CHECKING:
     from whycad.audit.findings import Audit
@@ -24,14 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_task(parser)
     add_audit_arguments(parser)
     parser.add_argument("--split", default="", metavar="NAME", help="rows for checks of the model; all by default")
-    parser.add_argument(
-        "--where",
-        type=condition,
-        action="append",
-        default=[],
-        metavar="COLUMN=VALUE",
-        help="of these, only rows whose column has (=) or has not (!=) this value; repeatable, all must hold",
-    )
+    add_where(parser, "rows of these")
     add_device(parser)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whycad.commands._arguments import add_task, condition, positive, say
+from whycad.commands._arguments import add_task, add_where, positive, say
 
 if TYPE_CHECKING:
     from whycad.audit.predictions import Predictions
@@ -36,14 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--dataset", type=Path, metavar="PACK", help="what was predicted; its columns give subgroups")
     parser.add_argument("--name", default="", help="name of the data set for the record; the file's by default")
     parser.add_argument("--split", default="", metavar="NAME", help="for the record")
-    parser.add_argument(
-        "--where",
-        type=condition,
-        action="append",
-        default=[],
-        metavar="COLUMN=VALUE",
-        help="only rows of --dataset whose column has (=) or has not (!=) this value; repeatable, all must hold",
-    )
+    add_where(parser, "rows of --dataset")
     parser.add_argument(
         "--training",
         type=Path,

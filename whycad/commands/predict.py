@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whycad.commands._arguments import add_device, add_task, condition, level, positive, say
+from whycad.commands._arguments import add_device, add_task, add_where, level, positive, say
 
 if TYPE_CHECKING:
     from whycad.batch import BatchOptions
@@ -34,14 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--dataset", required=True, type=Path, metavar="PACK_OR_FOLDER")
     parser.add_argument("--out", required=True, type=Path, metavar="OUT.csv")
     parser.add_argument("--split", metavar="NAME", help="rows of this split only, such as val; all rows by default")
-    parser.add_argument(
-        "--where",
-        type=condition,
-        action="append",
-        default=[],
-        metavar="COLUMN=VALUE",
-        help="only rows of a pack whose column has (=) or has not (!=) this value; repeatable, all must hold",
-    )
+    add_where(parser, "rows of a pack")
     parser.add_argument("--evidence", action="store_true", help="add measurements and concepts as a column of JSON")
     parser.add_argument("--batch", type=positive, default=32, metavar="N", help="images at once (default 32)")
     parser.add_argument("--coverage", type=level, default=0.9, help="nominal coverage of the sets (default 0.9)")

@@ -16,7 +16,7 @@ from whycad.audit.findings import Severity
 from whycad.audit.map_clusters import Clusters
 from whycad.audit.measures import mean_of
 from whycad.audit.run.maps import border_cells
-from whycad.audit.stats import holm
+from whycad.audit.stats import CHECK_ALPHA, holm
 from whycad.whatif.artefacts import artefact_words
 
 BORDER_AREA = float(border_cells().mean())
@@ -24,8 +24,6 @@ BORDER_AREA = float(border_cells().mean())
 FEWEST = 5
 FEWEST_OF_A_GROUP = 10
 MOST_VALUES = 12
-# Each check may raise a false alarm in 0.5 % of audits, so that all of them together rarely do.
-ALPHA = 0.005
 # Odds three times as high are worth a look; of an artefact ten times as high is worrying.
 ODDS_WORTH_A_LOOK, ODDS_LARGE = 3.0, 10.0
 BORDER_WORTH_A_LOOK, BORDER_LARGE = 0.6, 0.8
@@ -84,7 +82,7 @@ class Link:
     @property
     def severity(self) -> Severity:
         """How worrying it is."""
-        if not (self.p < ALPHA and self.low > 1 and self.odds >= ODDS_WORTH_A_LOOK and self.size >= FEWEST):
+        if not (self.p < CHECK_ALPHA and self.low > 1 and self.odds >= ODDS_WORTH_A_LOOK and self.size >= FEWEST):
             return Severity.OK
         return Severity.CRITICAL if self.artefact and self.odds >= ODDS_LARGE else Severity.WARNING
 

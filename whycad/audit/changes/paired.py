@@ -13,13 +13,12 @@ from whycad.audit.changes.change import Change
 from whycad.audit.context import AuditContext
 from whycad.audit.findings import Severity
 from whycad.audit.run.changed import ChangedAnswers
+from whycad.audit.stats import CHECK_ALPHA
 
 # A mean change of a probability by less is not worth a look; by a tenth it decides cases. Of it so much must be the
 # artefact's own, not what any change of this size does.
 WORTH_A_LOOK, LARGE = 0.05, 0.10
 OWN, OWN_OF_LARGE = 0.02, 0.05
-# Each check may raise a false alarm in 0.5 % of audits, so that all of them together rarely do.
-ALPHA = 0.005
 N_CASES = 12
 
 FloatArray = NDArray[np.float64]
@@ -64,7 +63,7 @@ class Paired:
         moves it, the artefact does not, and where both do alike, any change of this size would.
         """
         effect, plain = self.effects[kind, code], self.plain[kind, code]
-        both = effect.sure and plain.sure and plain.p < ALPHA and effect.value * plain.value > 0
+        both = effect.sure and plain.sure and plain.p < CHECK_ALPHA and effect.value * plain.value > 0
         if not both or abs(plain.value) < WORTH_A_LOOK or abs(effect.value) < OWN:
             return Severity.OK
         large = abs(plain.value) >= LARGE and abs(effect.value) >= OWN_OF_LARGE

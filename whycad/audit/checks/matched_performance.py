@@ -11,9 +11,8 @@ from whycad.audit.findings import Chart, CheckResult, Column, Finding, Series, S
 from whycad.audit.judged import Judged, figure, finite, judged_cases, listed, with_estimate
 from whycad.audit.matching import Matched, matched_pairs
 from whycad.audit.model_columns import contrasts_of
+from whycad.audit.stats import CHECK_ALPHA
 
-# Each check may raise a false alarm in 0.5 % of audits, so that all of them together rarely do.
-ALPHA = 0.005
 # Against the confounder the AUROC of a model that uses it falls several times as far as when it is balanced.
 RELEVANT_CONFLICT, LARGE_CONFLICT = 0.05, 0.15
 RELEVANT_BALANCED, LARGE_BALANCED = 0.02, 0.05
@@ -55,8 +54,8 @@ def run(context: AuditContext) -> CheckResult:
 
 def severity_of(pair: Matched) -> Severity:
     """Return how a drop is to be read."""
-    by_conflict = pair.conflict_p < ALPHA and pair.conflict_drop.value >= RELEVANT_CONFLICT
-    by_balance = pair.balanced_p < ALPHA and pair.balanced_drop.value >= RELEVANT_BALANCED
+    by_conflict = pair.conflict_p < CHECK_ALPHA and pair.conflict_drop.value >= RELEVANT_CONFLICT
+    by_balance = pair.balanced_p < CHECK_ALPHA and pair.balanced_drop.value >= RELEVANT_BALANCED
     if not (by_conflict or by_balance):
         return Severity.OK
     reversed_order = pair.conflicting.interval is not None and pair.conflicting.interval[1] < CHANCE

@@ -20,11 +20,11 @@ from whycad.audit.findings import (
     Severity,
     Table,
 )
-from whycad.audit.stats import Auc
+from whycad.audit.stats import CHECK_ALPHA, Auc
 
 # Facts of patients often go with the label by nature; artefacts are suspects to begin with. With 0.005 and 0.02 all
 # checks together rarely raise a false alarm.
-ALPHA, ALPHA_ARTEFACT = 0.005, 0.02
+ALPHA_ARTEFACT = 0.02
 # An artefact is no part of the disease: any association that is sure matters. Chen 2010 calls an odds ratio of
 # 1.68 small and one of 6.71 large.
 ARTEFACT_MATTERS, METADATA_MATTERS, LARGE = 1.2, 1.68, 6.71
@@ -88,7 +88,7 @@ def _column_findings(context: AuditContext, found: Associations, column: Metadat
 
 
 def _severity(found: Associations, pair: Pair) -> Severity:
-    if not pair.p < (ALPHA_ARTEFACT if pair.column.role == "artefact" else ALPHA):
+    if not pair.p < (ALPHA_ARTEFACT if pair.column.role == "artefact" else CHECK_ALPHA):
         return Severity.OK
     if pair.column.role == "artefact":
         large, matters = pair.strength >= LARGE, pair.strength >= ARTEFACT_MATTERS

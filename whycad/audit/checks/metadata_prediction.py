@@ -10,9 +10,8 @@ from whycad.audit.conditional import Followed, followed_columns
 from whycad.audit.context import AuditContext
 from whycad.audit.findings import Chart, CheckResult, Column, Finding, Series, Severity, Table
 from whycad.audit.judged import Judged, figure, finite, judged_cases, listed, with_estimate
+from whycad.audit.stats import CHECK_ALPHA
 
-# Each check may raise a false alarm in 0.5 % of audits, so that all of them together rarely do.
-ALPHA = 0.005
 # Three points of probability move a case over a referral threshold; 15 change answers.
 RELEVANT, LARGE = 0.03, 0.15
 MOST_FINDINGS, MOST_MARKS = 8, 30
@@ -51,7 +50,7 @@ def run(context: AuditContext) -> CheckResult:
 
 def is_followed(effect: Followed) -> bool:
     """Tell whether an effect is established and large enough to matter."""
-    return effect.p < ALPHA and abs(effect.effect.value) >= RELEVANT
+    return effect.p < CHECK_ALPHA and abs(effect.effect.value) >= RELEVANT
 
 
 def severity_of(effect: Followed) -> Severity:

@@ -18,9 +18,8 @@ from whycad.audit.checks import Check, CheckSkippedError
 from whycad.audit.context import AuditContext
 from whycad.audit.findings import Chart, CheckResult, Column, Finding, Mark, Series, Severity, Table
 from whycad.audit.run.changed import ABSENT, BY_SLICES, ChangedAnswers
+from whycad.audit.stats import CHECK_ALPHA
 
-# Each check may raise a false alarm in 0.5 % of audits, so that all of them together rarely do.
-ALPHA = 0.005
 CHANCE = 0.5
 # Below this a background that ranks better than chance is of no use to anybody.
 WORTH_A_LOOK = 0.6
@@ -135,7 +134,7 @@ def _chance(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 def severity_of(skill: PartSkill) -> Severity:
     """Return how worrying it is that a part without the finding ranks the labels as it does."""
     auroc = skill.auroc
-    sure = auroc.p < ALPHA and auroc.low is not None and auroc.low > CHANCE
+    sure = auroc.p < CHECK_ALPHA and auroc.low is not None and auroc.low > CHANCE
     if not sure or auroc.value < WORTH_A_LOOK:
         return Severity.OK
     return Severity.CRITICAL if skill.kept >= NEARLY_ALL else Severity.WARNING

@@ -7,9 +7,8 @@ from whycad.audit.context import AuditContext
 from whycad.audit.findings import Chart, CheckResult, Column, Finding, Mark, Series, Severity, Table
 from whycad.audit.judged import Judged, judged_cases
 from whycad.audit.slices import FoundSlice, cluster_slices, distinct, judge_slices, metadata_slices
+from whycad.audit.stats import CHECK_ALPHA
 
-# Each check may raise a false alarm in 0.5 % of audits, so that all of them together rarely do.
-ALPHA = 0.005
 # Ten more errors in a hundred are worth a look; twenty-five mean that the answers there are of little use.
 RELEVANT, LARGE = 0.1, 0.25
 MOST_FINDINGS, MOST_SHOWN = 5, 25
@@ -50,7 +49,7 @@ def run(context: AuditContext) -> CheckResult:
 
 def severity_of(found: FoundSlice) -> Severity:
     """Return how a slice is to be read."""
-    if not (found.p < ALPHA and found.excess >= RELEVANT):
+    if not (found.p < CHECK_ALPHA and found.excess >= RELEVANT):
         return Severity.OK
     return Severity.CRITICAL if found.excess >= LARGE else Severity.WARNING
 

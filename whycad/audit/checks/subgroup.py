@@ -10,10 +10,9 @@ from whycad.audit.context import AuditContext
 from whycad.audit.findings import Cell, Chart, CheckResult, Column, Finding, Series, Severity, Table
 from whycad.audit.judged import Judged, figure, finite, judged_cases, listed, metric, with_estimate
 from whycad.audit.model_columns import column_levels, levels_of
+from whycad.audit.stats import CHECK_ALPHA
 from whycad.audit.subgroup_gaps import ColumnGap, Gap, LevelFigures, gaps_of, level_figures
 
-# Each check may raise a false alarm in 0.5 % of audits, so that all of them together rarely do.
-ALPHA = 0.005
 # Five points are what is commonly called a relevant gap; 15 are half of a usual error rate.
 RELEVANT, LARGE = 0.05, 0.15
 MOST_FINDINGS, MOST_MARKS, MOST_ROWS = 6, 20, 60
@@ -62,7 +61,7 @@ TITLES_KEYS = tuple(f"subgroup_{name}" for name in TITLES)
 
 def severity_of(gap: Gap) -> Severity:
     """Return how a gap is to be read."""
-    if not (gap.q < ALPHA and abs(gap.gap.value) >= RELEVANT):
+    if not (gap.q < CHECK_ALPHA and abs(gap.gap.value) >= RELEVANT):
         return Severity.OK
     return Severity.CRITICAL if abs(gap.gap.value) >= LARGE else Severity.WARNING
 

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whycad.audit.data.cases import AuditCases
+from whycad.datasets.condition import Condition
 from whycad.errors import DatasetError
 from whycad.wording import printable
-
-YES, NO = frozenset({"yes", "true", "1"}), frozenset({"no", "false", "0"})
 
 
 def rows_of_split(cases: AuditCases, split: str) -> NDArray[np.int64]:
@@ -33,36 +32,22 @@ def rows_of_split(cases: AuditCases, split: str) -> NDArray[np.int64]:
 
 
 def rows_where(cases: AuditCases, rows: NDArray[np.int64], where: Sequence[str]) -> NDArray[np.int64]:
-    """Return those of some rows whose columns hold what is wanted; case makes no difference.
+    """Return those of some rows whose columns hold what is wanted, such as ``site!=ear``.
 
     Raises
     ------
     DatasetError
         When a column is not there or no row is left.
     """
-    for wanted in where:
-        name, _, value = wanted.partition("=")
-        column = cases.column(name.rstrip("!").strip())
+    for wanted in map(Condition.parse, where):
+        column = cases.column(wanted.column)
         if column is None:
             there = ", ".join(one.name for one in cases.columns) or "none"
             raise DatasetError(
-                f"{cases.name!r} has no column {printable(name, 40)!r}", remedy=f"it has {printable(there, 200)}"
+                f"{cases.name!r} has no column {printable(wanted.column, 40)!r}",
+                remedy=f"it has {printable(there, 200)}",
             )
-        equal = np.array([same_value(found, value) for found in column.values[rows]], bool)
-        rows = rows[~equal if name.endswith("!") else equal]
+        rows = rows[np.array([wanted.fits(cell) for cell in column.values[rows]], bool)]
     if not len(rows):
         raise DatasetError(f"{cases.name!r} has no rows where {printable(' and '.join(where), 120)}")
     return rows
-
-
-def same_value(found: object, wanted: str) -> bool:
-    """Tell whether a cell holds what was written; numbers are compared as numbers, yes is True and 1."""
-    text, other = str(found).strip().casefold(), wanted.strip().casefold()
-    if text == other:
-        return True
-    if {text, other} <= YES or {text, other} <= NO:
-        return True
-    try:
-        return float(text) == float(other)
-    except ValueError:
-        return False

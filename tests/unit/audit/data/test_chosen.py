@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from whycad.audit.data.cases import AuditCases, MetadataColumn
-from whycad.audit.data.chosen import rows_of_split, rows_where, same_value
+from whycad.audit.data.chosen import rows_of_split, rows_where
 from whycad.errors import DatasetError
 
 
@@ -48,8 +48,3 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(cases):
 def test_no_row_left_is_said(cases):
     with pytest.raises(DatasetError, match="no rows where age=99"):
         rows_where(cases, np.arange(6), ("age=99",))
-
-
-@pytest.mark.parametrize(("found", "wanted", "same"), [("1", "yes", True), ("1.0", "1", True), ("yes", "no", False)])
-def test_cells_are_compared_as_people_write_them(found, wanted, same):
-    assert same_value(found, wanted) is same

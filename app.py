@@ -33,9 +33,6 @@ def main() -> None:
     frame()
     page.run()
     cache.settle()
-    # Settling takes seconds once. A run that was left for another page meanwhile is stopped by this call; if it came to
-    # its end instead, Streamlit would take the fragments of the new page away, and no button there would do anything.
-    st.empty()
 
 
 main()

@@ -277,13 +277,20 @@ def samples_of(run: AuditRun) -> tuple[PhantomCase, ...]:
     return shelf.cases
 
 
-@st.cache_resource(show_spinner=False)
 def settle() -> None:
     """Move all that the libraries made out of the collector's sight, once.
 
     Streamlit may collect after every run; walking half a million library objects each time made
     a page many times slower than the page itself.
     """
+    _freeze()
+    # Freezing takes seconds. A run that was left for another page meanwhile is stopped by this call; if it came to its
+    # end instead, Streamlit would take the fragments of the new page away, and no button there would do anything.
+    st.empty()
+
+
+@st.cache_resource(show_spinner=False)
+def _freeze() -> None:
     import pandas as pd  # noqa: F401  # what pages use must be loaded before the freeze
     import plotly.graph_objects as go  # noqa: F401
 

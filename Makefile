@@ -8,6 +8,8 @@ PORT ?= 8501
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# The browser has the machine to itself; the rest is spread over its cores, file by file.
+SPREAD = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --ignore=tests/e2e --numprocesses=logical --maxprocesses=4 --dist=loadfile
 URL := http://$(ADDRESS):$(PORT)
 
 .PHONY: run test check bench train screenshots clean help
@@ -21,7 +23,8 @@ run: .venv/.app
 
 test: .venv/.dev
 	@set -e; bash scripts/ensure_pango.sh $(BIN)/python; chromium="$$(bash scripts/ensure_browser.sh $(BIN)/python)"; \
-	WHYCAD_CHROMIUM="$$chromium" $(BIN)/python -m pytest $(ARGS)
+	export WHYCAD_CHROMIUM="$$chromium"; \
+	$(if $(ARGS),$(BIN)/python -m pytest $(ARGS),$(BIN)/python -m pytest tests/e2e; $(SPREAD))
 
 check: .venv/.dev
 	$(BIN)/ruff check .

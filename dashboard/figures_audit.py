@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dashboard.figures import CALM, CLEAR, QUIET, calm, ink
 from dashboard.figures_uncertainty import axis
 from whycad.audit.findings import Chart, Mark, Series, Severity
+from whycad.audit.report.scales import shows_bands
 from whycad.wording import printable
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _lines(figure: go.Figure, chart: Chart, number: int, series: Series, *, dark
     colour = SERIES_COLOURS[number % len(SERIES_COLOURS)]
     marks = series.marks
     x = [mark.x for mark in marks]
-    if any(mark.low is not None and mark.high is not None for mark in marks):
+    if shows_bands(chart) and any(mark.low is not None and mark.high is not None for mark in marks):
         band = [mark for mark in marks if mark.low is not None and mark.high is not None]
         edge = [*(m.high for m in band), *(m.low for m in reversed(band))]
         figure.add_scatter(

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from whycad.audit.bootstrap import GroupBootstrap
 from whycad.audit.data.cases import UNKNOWN, AuditCases
 from whycad.audit.data.facts import COLUMNS, FactsJob, ImageFacts, facts_from
+from whycad.audit.data_words import shown
 from whycad.audit.run.engine import BatchJob, Chunks, EngineOptions, map_batches
 from whycad.audit.run.predicting import PredictJob
+from whycad.audit.words import within_sentence
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -156,6 +158,12 @@ class AuditContext:
         """Of the task; only checks of a model may ask."""
         assert self.plugin is not None
         return self.plugin.manifest
+
+    def said(self, label: str) -> str:
+        """Return a label within a sentence: the task's name for it, else as the data set has it."""
+        if self.plugin is None or label not in self.manifest.label_codes:
+            return shown(label)
+        return within_sentence(self.manifest.label(label).name)
 
     @cached_property
     def calibration(self) -> Calibration:

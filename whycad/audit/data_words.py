@@ -36,15 +36,15 @@ def ratio_words(found: OddsRatio) -> str:
 
 
 def compared(label: str, where: str, found: OddsRatio) -> str:
-    """Return how often a label occurs in some images, against all others; plain words where never or always."""
+    """Return how often a label (as it is said) occurs in some images, against all others; plain if never or always."""
     a, b, c, _d = found.cells
     if a == 0:
-        return f"no image {where} is {shown(label)}"
+        return f"no image {where} is {label}"
     if b == 0:
-        return f"all images {where} are {shown(label)}"
+        return f"all images {where} are {label}"
     if c == 0:
-        return f"{shown(label)} occurs only in images {where}"
-    return f"{shown(label)} is {times_words(found)} in images {where}"
+        return f"{label} occurs only in images {where}"
+    return f"{label} is {times_words(found)} in images {where}"
 
 
 def times_words(found: OddsRatio) -> str:

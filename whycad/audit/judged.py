@@ -14,6 +14,7 @@ from whycad.audit.checks import CheckSkippedError
 from whycad.audit.context import AuditContext
 from whycad.audit.data.cases import MetadataColumn
 from whycad.audit.findings import Finding
+from whycad.audit.words import within_sentence
 from whycad.manifest import Manifest
 from whycad.uncertainty.conformal import set_masks
 
@@ -155,6 +156,15 @@ class Judged:
         """Return a label's name for readers."""
         return self.manifest.label(code).name
 
+    def said(self, code: str) -> str:
+        """Return a label's name as it stands within a sentence."""
+        return within_sentence(self.name(code))
+
+    def point_name(self, name: str) -> str:
+        """Return an operating point's name for readers, labels as they are written: ``at least F2``."""
+        written = {code.lower(): code for code in self.codes if self.name(code) == code}
+        return " ".join(written.get(word, word) for word in name.split("_"))
+
     def n_of(self, code: str) -> int:
         """Return how many cases of a label there are."""
         return int((self.label == self.codes.index(code)).sum())
@@ -177,7 +187,7 @@ class Judged:
     def point_targets(self) -> tuple[Target, ...]:
         """Return the questions of the task's operating points."""
         points = self.manifest.operating_points
-        return tuple(self._target(point.labels, point.name, point.name.replace("_", " ")) for point in points)
+        return tuple(self._target(point.labels, point.name, self.point_name(point.name)) for point in points)
 
     def _target(self, labels: Sequence[str], key: str, name: str) -> Target:
         members = [self.codes.index(code) for code in labels]

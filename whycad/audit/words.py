@@ -76,6 +76,11 @@ def area(check: str) -> str:
     return AREAS.get(check) or printable(check.replace("_", " "), 32).capitalize()
 
 
+def within_sentence(name: str) -> str:
+    """Return a label's name as it stands within a sentence: ``melanoma``, but ``CNV`` and ``F2``."""
+    return name if name[:2].isupper() or name[1:2].isupper() or name[1:2].isdigit() else name[:1].lower() + name[1:]
+
+
 def in_verdict_order(findings: Iterable[Finding]) -> list[Finding]:
     """Return findings with the most pressing first, otherwise in their own order."""
     return sorted(findings, key=lambda finding: VERDICT_ORDER.index(finding.severity))

@@ -101,7 +101,7 @@ def _method(audit: Audit, result: CheckResult) -> None:
         st.markdown(plain(result.method or "Not described.", 2000))
         trusted = audit.run.trusted.get(result.check, "")
         if trusted:
-            st.markdown(f"**Does this check work?** On simulated sets with planted faults: {plain(trusted, 400)}.")
+            st.markdown(f"**Does this check work?** On simulated sets with planted faults: {plain(trusted, 400)}")
         for reference in result.references:
             st.caption(plain(reference, 400))
 

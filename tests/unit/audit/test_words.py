@@ -24,6 +24,7 @@ from whycad.audit.words import (
     number_words,
     scope_words,
     verdict_counts,
+    within_sentence,
 )
 from whycad.testing.sample_audit import sample_audit
 
@@ -106,3 +107,11 @@ def test_titles_and_banners_say_what_was_audited() -> None:
     unknown = data.model_copy(update={"data": data.data.model_copy(update={"groups_known": False})})
     assert "groups unknown" in scope_words(unknown)
     assert "bootstrap by image" in scope_words(unknown)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("Melanoma", "melanoma"), ("Probably benign", "probably benign"), ("CNV", "CNV"), ("F2", "F2"), ("", "")],
+)
+def test_names_start_small_within_a_sentence_but_abbreviations_stay(name: str, said: str) -> None:
+    assert within_sentence(name) == said

@@ -5,6 +5,7 @@ from __future__ import annotations
 from whycad.audit.checks import Check
 from whycad.audit.context import AuditContext
 from whycad.audit.findings import Finding, Severity
+from whycad.audit.words import within_sentence
 from whycad.manifest import Manifest
 
 SIMULATED_NOTE = "Simulated: these images, or those that the task was trained on, were made by a program."
@@ -13,8 +14,7 @@ AT_MOST_NAMED = 4
 
 def label_words(code: str, manifest: Manifest) -> str:
     """Return a label's name as it stands within a sentence: ``melanoma``, but ``CNV``."""
-    name = manifest.label(code).name
-    return name if name[:2].isupper() or name[1:2].isupper() or name[1:2].isdigit() else name[:1].lower() + name[1:]
+    return within_sentence(manifest.label(code).name)
 
 
 def simulated_note(context: AuditContext) -> str:

@@ -26,6 +26,7 @@ from whycad.audit.measures import aurc_of, mean_of
 from whycad.audit.model_columns import levels_of
 from whycad.audit.model_stats import estimate_panel, p_value, panel_of
 from whycad.audit.stats import holm
+from whycad.audit.words import within_sentence
 
 # An excess of 2 points is seen in a reliability diagram; 10 points change decisions.
 SEEN, LARGE = 0.02, 0.1
@@ -201,7 +202,9 @@ def _bias_findings(cases: Judged, biases: list[ClassBias]) -> list[Finding]:
             continue
         severity = Severity.CRITICAL if abs(row.bias.value) >= LARGE else Severity.WARNING
         direction = "high" if row.bias.value > 0 else "low"
-        message = f"Probabilities of {row.name.lower()} are too {direction} by {figure(row.bias, 3, signed=True)}."
+        message = (
+            f"Probabilities of {within_sentence(row.name)} are too {direction} by {figure(row.bias, 3, signed=True)}."
+        )
         one = Finding(check=CHECK.id, severity=severity, message=message, label=row.code, n=row.n)
         found.append(with_estimate(one.model_copy(update={"effect_name": "mean probability less share"}), row.bias))
     return found

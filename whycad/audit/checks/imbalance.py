@@ -106,11 +106,11 @@ def _imbalance_finding(cases: Judged) -> Finding:
     times = counts[most] / counts[least]
     low, high = wilson_interval(counts[least] / len(cases), len(cases))
     message = (
-        f"{cases.name(cases.codes[most])} is {times:.0f} times as common as {cases.name(cases.codes[least]).lower()} "
+        f"{cases.name(cases.codes[most])} is {times:.0f} times as common as {cases.said(cases.codes[least])} "
         f"({counts[least]} of {len(cases)} cases)."
     )
     if len(present) < 2:
-        message = f"All cases are {cases.name(cases.codes[most]).lower()}: what imbalance does cannot be measured."
+        message = f"All cases are {cases.said(cases.codes[most])}: what imbalance does cannot be measured."
     elif times < IMBALANCED:
         message = f"Classes are about equally common: no class has more than {times:.1f} times the cases of another."
     severity = Severity.UNKNOWN if len(present) < 2 else Severity.WARNING if times >= IMBALANCED else Severity.OK
@@ -139,7 +139,7 @@ def _majority_finding(cases: Judged, most: str, gain: Estimate, balanced: Estima
         severity = Severity.CRITICAL
     where = "above" if gain.value >= 0 else "below"
     message = (
-        f"Accuracy {accuracy:.2f} is {where} that of always answering {cases.name(most).lower()} ({share:.2f}): "
+        f"Accuracy {accuracy:.2f} is {where} that of always answering {cases.said(most)} ({share:.2f}): "
         f"{figure(gain, signed=True)}."
     )
     if severity is Severity.WARNING:
@@ -178,8 +178,8 @@ def _minority_finding(cases: Judged) -> list[Finding]:
     low, high = wilson_interval(share, n)
     spread = (share * n + 2) / (n + 4)
     needed = int(np.ceil(Z_95**2 * spread * (1 - spread) / WANTED_WIDTH**2))
-    name = cases.name(cases.codes[least])
-    message = f"Sensitivity of the rarest class, {name.lower()}, is {share:.2f} ({low:.2f} to {high:.2f}), n = {n}"
+    name = cases.said(cases.codes[least])
+    message = f"Sensitivity of the rarest class, {name}, is {share:.2f} ({low:.2f} to {high:.2f}), n = {n}"
     wide = (high - low) / 2 > WANTED_WIDTH
     message += f"; about {needed} cases would be needed to know it within 0.1." if wide else "."
     severity = Severity.UNKNOWN if wide or n < cases.least_n else Severity.OK

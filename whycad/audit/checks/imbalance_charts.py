@@ -12,6 +12,7 @@ from whycad.audit.checks.performance_charts import NAMES, cells, estimate_column
 from whycad.audit.findings import Chart, Column, Mark, Series, Table
 from whycad.audit.imbalance import FIGURES, PREVALENCES, Rule, Shifted, baselines, effective_numbers
 from whycad.audit.judged import Judged, finite
+from whycad.audit.words import within_sentence
 
 if TYPE_CHECKING:
     from whycad.audit.checks.performance import ClassFigures, TargetFigures
@@ -62,7 +63,7 @@ def hidden_table(cases: Judged, figures: dict[str, Estimate], most: str) -> Tabl
         columns=(
             Column(key="figure", title="Figure"),
             *estimate_columns("value", "The model"),
-            Column(key="majority", title=f"Always {most.lower()}"),
+            Column(key="majority", title=f"Always {within_sentence(most)}"),
             Column(key="drawn", title="Labels drawn by prevalence"),
         ),
         rows=tuple(

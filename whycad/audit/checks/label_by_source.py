@@ -210,15 +210,16 @@ def _other_looks(context: AuditContext) -> list[Finding]:
 
 def _look(context: AuditContext, area: Auc, best: str, elsewhere: list[str]) -> Finding:
     rows = np.flatnonzero(context.cases.labels == best)
+    said = [context.said(label) for label in elsewhere or [best]]
     if elsewhere:
         message = (
             "labels follow the source by the look of the pictures: light, colour and border alone tell "
-            f"{listed(elsewhere)} from the other labels without fail ({auc_words(area)}), as where labels come from "
+            f"{listed(said)} from the other labels without fail ({auc_words(area)}), as where labels come from "
             "different sources or some are simulated"
         )
     else:
         message = (
-            f"no label looks as if it came from another source; light, colour and border tell {shown(best)} best "
+            f"no label looks as if it came from another source; light, colour and border tell {said[0]} best "
             f"({auc_words(area)})"
         )
     return Finding(

@@ -12,6 +12,7 @@ from whycad.audit.judged import Judged, figure, finite, judged_cases, listed, wi
 from whycad.audit.matching import Matched, matched_pairs
 from whycad.audit.model_columns import contrasts_of
 from whycad.audit.stats import CHECK_ALPHA
+from whycad.audit.words import within_sentence
 
 # Against the confounder the AUROC of a model that uses it falls several times as far as when it is balanced.
 RELEVANT_CONFLICT, LARGE_CONFLICT = 0.05, 0.15
@@ -100,7 +101,7 @@ def _one_per_column(pairs: list[Matched]) -> list[Matched]:
 
 def _finding(cases: Judged, pair: Matched) -> Finding:
     conflict = pair.conflict
-    name, subject = pair.target.name.lower(), pair.level.words.removeprefix("with ")
+    name, subject = within_sentence(pair.target.name), pair.level.words.removeprefix("with ")
     against = f"{name} without, others with it" if pair.phi > 0 else f"{name} with, others without it"
     message = (
         f"Where {subject} points the wrong way ({against}), the AUROC for {name} is "

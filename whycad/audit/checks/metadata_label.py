@@ -116,8 +116,8 @@ def _finding(context: AuditContext, pair: Pair, severity: Severity) -> Finding:
             column=pair.column.name,
             label=pair.label,
             message=sentence(
-                f"{shown(pair.column.name)} alone tells {shown(pair.label)} from the other labels "
-                f"({auc_words(pair.auc)}; {size} in {shown(pair.label)}){hint}"
+                f"{shown(pair.column.name)} alone tells {context.said(pair.label)} from the other labels "
+                f"({auc_words(pair.auc)}; {size} in {context.said(pair.label)}){hint}"
             ),
             effect=pair.auc.value,
             effect_name="AUC",
@@ -134,7 +134,7 @@ def _finding(context: AuditContext, pair: Pair, severity: Severity) -> Finding:
         severity=severity,
         column=pair.column.name,
         label=pair.label,
-        message=sentence(f"{compared(pair.label, _where(pair), pair.ratio)} ({ratio_words(pair.ratio)})"),
+        message=sentence(f"{compared(context.said(pair.label), _where(pair), pair.ratio)} ({ratio_words(pair.ratio)})"),
         effect=pair.ratio.value,
         effect_name="odds ratio",
         no_effect=1.0,
@@ -179,7 +179,7 @@ def _present(context: AuditContext, pair: Pair) -> Finding:
         check=CHECK.id,
         severity=Severity.OK,
         message=f"White corners are present in {n:,} of {sum(pair.ratio.cells):,} images; an association with the "
-        f"label is not established ({shown(pair.label)}: {ratio_words(pair.ratio)}).",
+        f"label is not established ({context.said(pair.label)}: {ratio_words(pair.ratio)}).",
         column=pair.column.name,
         label=pair.label,
         effect=pair.ratio.value,

@@ -94,7 +94,7 @@ def _finding(cases: Judged, effect: Followed) -> Finding:
     order = np.argsort(-np.sign(effect.effect.value) * cases.probabilities[rows, index], kind="stable")
     direction = "higher" if effect.effect.value > 0 else "lower"
     message = (
-        f"Among cases of the same label, the probability of {cases.name(effect.code).lower()} is {direction} "
+        f"Among cases of the same label, the probability of {cases.said(effect.code)} is {direction} "
         f"{effect.level.words} by {figure(effect.effect, signed=True)}."
     )
     return with_estimate(

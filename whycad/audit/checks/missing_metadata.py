@@ -98,12 +98,11 @@ def _labels(context: AuditContext) -> Sequence[str]:
 def _differs(context: AuditContext, alike: dict[str, list[str]], item: Tested) -> Finding:
     column, label, found, _p = item
     missing = ~column.known & context.cases.labelled
+    where = f"without a value of {listed(alike[column.name])}"
     return Finding(
         check=CHECK.id,
         severity=Severity.WARNING,
-        message=sentence(
-            f"{compared(label, f'without a value of {listed(alike[column.name])}', found)} ({ratio_words(found)})"
-        ),
+        message=sentence(f"{compared(context.said(label), where, found)} ({ratio_words(found)})"),
         column=column.name,
         label=label,
         effect=found.value,

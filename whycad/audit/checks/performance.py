@@ -35,6 +35,7 @@ from whycad.audit.model_stats import (
     recalls,
     specificities,
 )
+from whycad.audit.words import within_sentence
 from whycad.types import TaskKind
 
 # Below 0.7 discrimination is called poor in the field (Hosmer 2013); 0.5 is chance.
@@ -211,7 +212,7 @@ def operating_figures(cases: Judged) -> list[PointFigures]:
         groups = [len(np.unique(cases.groups[part])) for part in (target.positive, ~target.positive)]
         found.append(
             PointFigures(
-                point.name.replace("_", " "),
+                cases.point_name(point.name),
                 stored[point.name].threshold,
                 point.sensitivity,
                 int(target.positive.sum()),
@@ -245,7 +246,7 @@ def _headlines(cases: Judged, macro: Estimate | None, summary: dict[str, Estimat
         return [Finding(check=CHECK.id, severity=Severity.UNKNOWN, message=words, n=len(cases))]
     targets = cases.targets()
     severity = _auroc_severity(macro, targets[0].fewest if len(targets) == 1 else len(cases), cases.least_n)
-    what = "Mean AUROC over the classes" if len(cases.codes) > 2 else f"AUROC for {targets[0].name.lower()}"
+    what = "Mean AUROC over the classes" if len(cases.codes) > 2 else f"AUROC for {within_sentence(targets[0].name)}"
     balanced = summary["balanced_accuracy"]
     message = f"{what} is {figure(macro)}; balanced accuracy is {figure(balanced)}."
     first = Finding(

@@ -115,7 +115,7 @@ def _finding(cases: Judged, gap: Gap) -> Finding:
 
 
 def _figure_words(cases: Judged, gap: Gap) -> str:
-    return f"{gap.figure[0].upper()}{gap.figure[1:]} for {cases.name(gap.label).lower()}"
+    return f"{gap.figure[0].upper()}{gap.figure[1:]} for {cases.said(gap.label)}"
 
 
 def _not_established(cases: Judged, gaps: list[Gap]) -> list[Finding]:

@@ -10,6 +10,7 @@ from whycad.audit.findings import Chart
 from whycad.audit.report.heatmap_chart import draw_heatmap
 from whycad.audit.report.plane_charts import draw_bins, draw_lines, draw_points, is_named
 from whycad.audit.report.row_charts import draw_rows
+from whycad.audit.report.scales import shows_bands
 
 NOTHING_TO_DRAW = "There is nothing to draw."
 
@@ -42,8 +43,10 @@ def draw_chart(chart: Chart) -> Drawn:
     if drawn is None:
         return Drawn(Markup(""), NOTHING_TO_DRAW)
     total = sum(len(series.marks) for series in chart.series)
-    remark = f"{total - left_out:,} of {total:,} marks are drawn." if left_out else ""
-    return Drawn(drawn, remark)
+    remarks = [f"{total - left_out:,} of {total:,} marks are drawn."] if left_out else []
+    if not shows_bands(chart) and any(mark.low is not None for series in chart.series for mark in series.marks):
+        remarks.append("Intervals of so many lines are left to the table.")
+    return Drawn(drawn, " ".join(remarks))
 
 
 def _draw(chart: Chart) -> tuple[Markup | None, int]:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from whycad.audit.findings import Chart, Mark
 from whycad.audit.report.legend import HEIGHT as LEGEND_HEIGHT
 from whycad.audit.report.legend import draw_legend, legend_lines
-from whycad.audit.report.scales import Names, Scale, as_number, fitted, tick_words
+from whycad.audit.report.scales import Names, Scale, as_number, fitted, shows_bands, tick_words
 from whycad.audit.report.svg import FONT_SIZE, Drawing, cut, mark_look, series_look, text_width
 from whycad.audit.words import interval_words, number_words
 
@@ -79,7 +79,7 @@ def _drawn(chart: Chart, paint: Callable[[Drawing, Chart, Frame, Sequence[Place]
     total = sum(len(series.marks) for series in chart.series)
     if not places:
         return None, total
-    top = 32.0 + LEGEND_HEIGHT * legend_lines(chart, WIDTH)
+    top = 32.0 + LEGEND_HEIGHT * legend_lines(chart, SQUARE_WIDTH if chart.diagonal else WIDTH)
     frame = _frame(chart, places, names, top)
     drawing = Drawing(frame.width, top + PLOT_HEIGHT + BOTTOM)
     draw_legend(drawing, chart, frame.width)
@@ -109,7 +109,8 @@ def _places(chart: Chart, names: tuple[str, ...] | None) -> list[Place]:
 
 def _frame(chart: Chart, places: Sequence[Place], names: tuple[str, ...] | None, top: float) -> Frame:
     bars = chart.kind in ("bar", "histogram")
-    ends = [end for place in places for end in (place.y, place.low, place.high)]
+    bands = shows_bands(chart)
+    ends = [end for place in places for end in ((place.y, place.low, place.high) if bands else (place.y,))]
     xs: list[float | None] = [place.x for place in places]
     if bars:
         half = _bin_width(places) / 2
@@ -160,7 +161,8 @@ def _paint_lines(drawing: Drawing, chart: Chart, frame: Frame, places: Sequence[
     for number in range(n_series):
         mine = [place for place in places if place.series == number]
         if n_series > 1 or len(mine) > MAX_WHISKERS:
-            _paint_band(drawing, frame, mine, number)
+            if shows_bands(chart):
+                _paint_band(drawing, frame, mine, number)
         else:
             _paint_whiskers(drawing, frame, mine)
     for number in range(n_series):

@@ -12,6 +12,8 @@ from whycad.audit.findings import Chart
 LARGEST = 1e15
 # Ratios that span less than this look the same on a linear scale.
 LEAST_LOG_SPAN = 3.0
+# Of more lines than this the intervals are left to the table.
+MAX_BANDS = 6
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 MINUS = "\N{MINUS SIGN}"
 
@@ -151,6 +153,14 @@ def tick_words(value: float, ticks: tuple[float, ...]) -> str:
 def log_tick_words(value: float) -> str:
     """Return a tick's number on a logarithmic axis."""
     return f"{value:,.0f}" if 1 <= value < 1e6 else f"{value:g}".replace("-", MINUS)
+
+
+def shows_bands(chart: Chart) -> bool:
+    """Whether the lines of a chart are drawn with their intervals: bands of many lines hide one another.
+
+    The page and the report ask here, so that both draw the same.
+    """
+    return chart.kind != "line" or len(chart.series) <= MAX_BANDS
 
 
 def is_logarithmic(chart: Chart) -> bool:

@@ -19,6 +19,8 @@ FOLDER = "tables"
 CASES_COLUMN = "cases"
 CASE_SEPARATOR = " | "
 TITLE_LIMIT = 60
+# A cell with more characters than this needs room.
+PHRASE = 24
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class PageTable:
     ----------
     titles : tuple of (str, str)
         Each column's title and its classes: ``number`` where it holds numbers, ``broken`` where its words
-        may be broken anywhere.
+        may be broken anywhere, ``wide`` where it holds phrases.
     rows : tuple of tuple of str
     remark : str
         What was left out and where it is; may be empty.
@@ -130,11 +132,15 @@ def on_page(table: Table, check: str, limits: PageLimits) -> PageTable:
 def _classes(table: Table, titles: Sequence[str], rows: Sequence[Sequence[str]], line: int) -> list[str]:
     columns = [[title, *(row[index] for row in rows if index < len(row))] for index, title in enumerate(titles)]
     widths = [max((len(word) for text in texts for word in text.split()), default=0) for texts in columns]
-    share = line / max(1, len(widths)) if sum(widths) > line else line
-    return [
-        " ".join(name for name, holds in (("number", _is_numeric(table, i)), ("broken", width > share)) if holds)
-        for i, width in enumerate(widths)
-    ]
+    full = sum(widths) > line
+    share = line / max(1, len(widths)) if full else line
+    found = []
+    for index, (width, texts) in enumerate(zip(widths, columns, strict=True)):
+        number = _is_numeric(table, index)
+        wide = not number and not full and max(map(len, texts[1:]), default=0) > PHRASE
+        named = (("number", number), ("broken", width > share), ("wide", wide))
+        found.append(" ".join(name for name, holds in named if holds))
+    return found
 
 
 def _is_numeric(table: Table, index: int) -> bool:

@@ -183,3 +183,22 @@ def test_a_drawing_escapes_what_it_is_given() -> None:
     drawing.text((1, 1), HTML)
     drawing.rect((0, 0), (1, 1), "ok", HTML)
     assert "<script" not in str(drawing.markup(HTML))
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_a_legend_of_several_lines_leaves_room_for_what_is_below(diagonal: bool) -> None:
+    names = [f"a series with a long name {index}" for index in range(6)]
+    series = [Series(name=name, marks=(Mark(x=0.0, y=0.0), Mark(x=1.0, y=1.0))) for name in names]
+    root = parsed(chart("line", *series, y_title="Share that came true", diagonal=diagonal))
+    heights = {text.text: float(text.get("y", "nan")) for text in root.iter(f"{SVG}text")}
+    lowest = max(heights[name] for name in names)
+    assert lowest > min(heights[name] for name in names), "one line holds them all"
+    assert heights["Share that came true"] >= lowest + 12
+
+
+@pytest.mark.parametrize(("n", "bands"), [(6, 6), (7, 0)])
+def test_bands_of_many_lines_are_left_to_the_table(n: int, bands: int) -> None:
+    marks = tuple(Mark(x=float(x), y=0.5, low=0.2, high=0.9) for x in range(3))
+    drawn = draw_chart(chart("line", *(Series(name=f"s{i}", marks=marks) for i in range(n))))
+    assert drawn.svg.count("fill-opacity") == bands
+    assert ("left to the table" in drawn.remark) == (bands == 0)

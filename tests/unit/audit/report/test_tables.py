@@ -97,3 +97,10 @@ def test_words_are_broken_only_where_the_page_is_too_narrow_for_them() -> None:
 
     assert classes(60) == ["", "", "number"]
     assert classes(24) == ["broken", "", "number"]
+
+
+def test_a_column_of_phrases_gets_room_where_the_page_has_it() -> None:
+    phrase = "0.3 % of the shorter side (standard deviation)"
+    roomy = PageLimits(rows=3, columns=2, cell=60, line=60)
+    assert on_page(table(("blur", phrase)), "c", roomy).titles[1][1] == "wide"
+    assert on_page(table(("blur" * 20, phrase)), "c", roomy).titles[1][1] == ""

@@ -45,6 +45,10 @@ class CorruptImageError(ImageError):
     """The file breaks its own format."""
 
 
+class UnreadableError(CorruptImageError):
+    """The file cannot be opened or read at present; it may be gone, locked, or on a disk that is away."""
+
+
 class ImageTooLargeError(ImageError):
     """The file declares or unpacks to more than the limits allow."""
 
@@ -73,6 +77,10 @@ class PredictionError(WhyCadError):
     """A model gave no usable numbers."""
 
 
+class MemoryShortError(PredictionError):
+    """The machine ran out of memory."""
+
+
 class ExplanationError(WhyCadError):
     """An explanation method cannot run on this model or input."""
 
@@ -99,3 +107,11 @@ class TrainingError(WhyCadError):
 
 class ReportError(WhyCadError):
     """A report cannot be laid out or written."""
+
+
+MAY_PASS = (DecodeLimitError, UnreadableError, MemoryShortError, StoreError)
+
+
+def may_pass(error: WhyCadError) -> bool:
+    """Tell whether another try may go well: after a deadline, a dead child, an unreadable disk, too little memory."""
+    return isinstance(error, MAY_PASS) or isinstance(error.__cause__, MemoryError)

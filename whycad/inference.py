@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whycad.engine import all_finite, check_evidence_output, check_output, choose_device, make_engine, view_of
-from whycad.errors import JobCancelledError, PluginError, PredictionError, WeightsError
+from whycad.errors import JobCancelledError, MemoryShortError, PluginError, PredictionError, WeightsError
 from whycad.evidence_model import EvidenceModel, load_evidence_model
 from whycad.manifest import View
 from whycad.plugin import Plugin, contained
@@ -267,7 +267,7 @@ class Ensemble:
 
     def _fall_back_to_cpu(self) -> None:
         if self._engine.device.type == "cpu":
-            raise PredictionError(f"{self.plugin.label}: the machine ran out of memory")
+            raise MemoryShortError(f"{self.plugin.label}: the machine ran out of memory")
         self._engine = make_engine(self.plugin, self._cpu_members, torch.device("cpu"))
         self._notes.append(OUT_OF_MEMORY_NOTE)
         torch.cuda.empty_cache()

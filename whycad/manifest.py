@@ -263,10 +263,15 @@ class OperatingPoint(_Section):
 
 
 class Audit(_Section):
-    """What the audit should look at; ``summary`` names the packaged summary of the last one."""
+    """What the audit should look at; ``summary`` names the packaged summary of the last one.
+
+    ``label_fields`` are columns of its data sets that define the label, say how it was made, or are signs of the
+    disease itself: they tell the label by right, so that no check takes them for confounders or subgroups.
+    """
 
     summary: str = Field(default="", pattern=r"^([\w][\w.-]*\.json)?$")
     metadata_fields: tuple[str, ...] = ()
+    label_fields: tuple[str, ...] = ()
     artefacts: tuple[str, ...] = ()
     group_field: str = ""
     label_map: dict[str, str] = Field(default_factory=dict)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from whycad.audit.findings import Audit, Finding, Severity
 from whycad.audit.run.runs import find_runs
-from whycad.audit.words import effect_words, is_ratio, number_words
+from whycad.audit.words import effect_words, is_ratio
 from whycad.errors import DatasetError, ManifestError
 from whycad.performance import in_band
 from whycad.plugin import Plugin
@@ -27,6 +27,9 @@ SHORTCUT_CHECKS = (
 TELLING = (Severity.CRITICAL, Severity.WARNING)
 MOST_FINDINGS = 60
 # As the audit names the levels of a number: ``<40``, ``40-59``, ``0.1 to <0.4``, ``60+``.
+OTHERS = "images other than those with"
+# How a finding says a ratio of shares.
+TIMES = re.compile(r"[\d,.]*\d times (?:commoner|rarer)")
 RANGE = r"(<[\d.]*\d|[\d.]*\d(?:-[\d.]*\d| to <[\d.]*\d|\+))"
 MAX_BYTES = 1024 * 1024
 
@@ -189,6 +192,9 @@ def _fact_line(name: str, value: MetadataValue, summary: AuditSummary) -> CaseLi
 def _tells_of(finding: Finding, name: str, value: MetadataValue) -> bool:
     """Tell whether a finding is of the group that a value lies in."""
     told = f"{finding.column} {finding.message}"
+    # Such a finding is of everybody whose value it does not name.
+    if OTHERS in told:
+        return not _tells_of(finding.model_copy(update={"message": told.replace(OTHERS, "")}), name, value)
     if isinstance(value, str):
         return bool(re.search(rf"(?<!\w){re.escape(value.strip())}(?!\w)", told, re.IGNORECASE))
     column = re.escape(name.replace("_", " "))
@@ -211,12 +217,10 @@ def _words(finding: Finding, with_one: Callable[[str], str] | None) -> str:
     # A level other than "yes" is named in the message, whose words then stay as they are.
     if with_one is None or not ratio or not finding.effect or " whose " in finding.message:
         return finding.message if finding.message.endswith(".") else f"{finding.message}."
-    rarer = finding.effect < 1
-    times = number_words(1 / finding.effect if rarer else finding.effect, 1).removesuffix(".0")
-    return (
-        f"{with_one(finding.label)} was {times} times {'rarer' if rarer else 'commoner'} with one "
-        f"({finding.effect_name} {effect_words(finding)})."
-    )
+    said = TIMES.search(finding.message)
+    if said is None:
+        return finding.message
+    return f"{with_one(finding.label)} was {said.group()} with one ({finding.effect_name} {effect_words(finding)})."
 
 
 def _names(column: str) -> set[str]:

@@ -143,10 +143,10 @@ class AuditContext:
     command: str = ""
     shared: dict[str, object] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def cases(self) -> AuditCases:
-        """All rows of the data set."""
-        return self.dataset.cases
+        """All rows of the data set, without columns that the task says tell the label by right."""
+        return self.dataset.cases.without(() if self.plugin is None else self.manifest.audit.label_fields)
 
     @cached_property
     def in_scope(self) -> AuditCases:

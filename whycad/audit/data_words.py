@@ -48,9 +48,10 @@ def compared(label: str, where: str, found: OddsRatio) -> str:
 
 
 def times_words(found: OddsRatio) -> str:
-    """Return how much commoner or rarer something is, in odds."""
-    side = "commoner" if found.value > 1 else "rarer"
-    return f"{found.size:.0f} times {side}" if found.size >= 10 else f"{found.size:.1f} times {side}"
+    """Return how much commoner or rarer something is: the ratio of its shares."""
+    ratio = found.share_ratio
+    size = max(ratio, 1 / ratio)
+    return f"{size:.{0 if size >= 10 else 1}f} times {'commoner' if ratio > 1 else 'rarer'}"
 
 
 def auc_words(found: Auc) -> str:

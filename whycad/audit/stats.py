@@ -55,6 +55,12 @@ class OddsRatio:
         """The ratio or its reciprocal, whichever is larger; 1 is no association."""
         return max(self.value, 1 / self.value)
 
+    @property
+    def share_ratio(self) -> float:
+        """How many times as common the class is among exposed images, with half a case added to each cell."""
+        a, b, c, d = (cell + CELL_CORRECTION for cell in self.cells)
+        return (a / (a + b)) / (c / (c + d))
+
 
 def one_hot(values: ArrayLike, levels: Sequence[str]) -> FloatArray:
     """Return ``(n, len(levels))`` of 0 and 1; rows of other values are all 0."""
@@ -79,10 +85,11 @@ def cramers_v_of(x: FloatArray, y: FloatArray) -> Statistic:
     Bergsma 2013, doi:10.1016/j.jkss.2012.10.002
     """
     tables = contingency(x, y)
-    return lambda weights: _cramers_v(tables(weights))
+    return lambda weights: cramers_v(tables(weights))
 
 
-def _cramers_v(tables: FloatArray) -> FloatArray:
+def cramers_v(tables: FloatArray) -> FloatArray:
+    """Return Cramer's V of tables of counts ``(b, r, c)``, corrected for bias, ``(b,)``."""
     total = tables.sum(axis=(1, 2))
     rows, columns = tables.sum(axis=2), tables.sum(axis=1)
     expected = _divided(rows[:, :, None] * columns[:, None, :], total[:, None, None])
@@ -208,7 +215,7 @@ def auc_of(scores: FloatArray, positive: BoolArray, known: BoolArray) -> Statist
 def auc_from(estimate: Estimate, positive: BoolArray, known: BoolArray) -> Auc:
     """Return the area of an estimate of ``auc_of``.
 
-    The standard error is never below Hanley's, which draws of a perfect score would be.
+    The standard error, and the interval of a perfect score, are never narrower than Hanley's.
 
     References
     ----------
@@ -216,8 +223,12 @@ def auc_from(estimate: Estimate, positive: BoolArray, known: BoolArray) -> Auc:
     """
     n_positive, n = int((positive & known).sum()), int(known.sum())
     low, high = estimate.interval or (float("nan"), float("nan"))
-    error = np.nan_to_num(hanley_error(estimate.value, n_positive, n - n_positive), nan=np.inf)
-    error = max(float(error), float(np.nan_to_num(estimate.standard_error)))
+    hanley = hanley_error(estimate.value, n_positive, n - n_positive)
+    if estimate.value in (0.0, 1.0):
+        # All draws of a perfect score are perfect: what a sample of this size can tell is Hanley's to say.
+        low, high = min(low, estimate.value - Z_95 * hanley), max(high, estimate.value + Z_95 * hanley)
+        low, high = max(low, 0.0), min(high, 1.0)
+    error = max(float(np.nan_to_num(hanley, nan=np.inf)), float(np.nan_to_num(estimate.standard_error)))
     return Auc(estimate.value, low, high, wald_p(estimate.value - 0.5, error), n_positive, n)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from whycad.audit.bootstrap import Z_95, Estimate, FloatArray, estimate_from
 from whycad.audit.calibration_stats import centred
 from whycad.audit.judged import Judged
 from whycad.audit.measures import auroc_of
-from whycad.audit.model_columns import Level, contrasts_of, levels_of
+from whycad.audit.model_columns import Level, column_levels, contrasts_of, levels_of
 from whycad.audit.model_stats import (
     Panel,
     accuracies,
@@ -52,34 +52,47 @@ class Gap:
         Class that it is about.
     levels : tuple of Level
         One, or two that are meant together.
-    n : int
-        Cases of the subgroup that it rests on.
+    n, n_rest : int
+        Cases of the subgroup, and of the rest, that it rests on.
     inside : float
         The figure in the subgroup.
     gap : Estimate
         Below 0 where the subgroup is worse off.
     q : float
         p-value, corrected for the search.
+    others : bool
+        Whether the subgroup is all known cases but those of ``levels``.
     """
 
     figure: str
     label: str
     levels: tuple[Level, ...]
     n: int
+    n_rest: int
     inside: float
     gap: Estimate
     q: float = float("nan")
+    others: bool = False
 
     @property
     def words(self) -> str:
-        """Which cases: ``with sex f and ruler``."""
+        """Which cases: ``with sex f and ruler``, ``other than those with site trunk``."""
         first, *more = (level.words for level in self.levels)
-        return " and ".join([first, *(word.removeprefix("with ") for word in more)])
+        words = " and ".join([first, *(word.removeprefix("with ") for word in more)])
+        return f"other than those {words}" if self.others else words
 
     @property
     def mask(self) -> BoolArray:
         """The subgroup's cases, ``(n,)``."""
-        return np.asarray(np.logical_and.reduce([level.inside for level in self.levels]))
+        inside = np.logical_and.reduce([level.inside for level in self.levels])
+        if not self.others:
+            return np.asarray(inside)
+        return np.asarray(np.logical_and.reduce([level.known for level in self.levels]) & ~inside)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns of its levels."""
+        return frozenset(level.column for level in self.levels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +234,8 @@ def _auroc_gaps(cases: Judged, level: Level) -> list[Gap]:
         here, there = (only(auroc_of(target.scores[part], target.positive[part]), part) for part in parts)
         panel: Panel = lambda w, a=here, b=there: np.stack([a(w), a(w) - b(w)], axis=1)  # type: ignore[misc] # noqa: E731
         (inside, gap), _ = estimate_panel(cases.bootstrap(SEARCH_DRAWS), panel, len(cases))
-        found.append(Gap("AUROC", target.key, (level,), level.n, inside.value, gap))
+        n_rest = int(level.rest.sum())
+        found.append(Gap("AUROC", target.key, (level,), level.n, n_rest, inside.value, gap))
     return found
 
 
@@ -262,8 +276,75 @@ def _share_gaps(
     found = []
     for gap, group, part, rest in zip(gaps, subgroups, here.T > 0, there.T > 0, strict=True):
         safe = _no_surer(gap, _pooled_error(right[part], right[rest]))
-        found.append(Gap("sensitivity", code, group, int(part.sum()), float(right[part].mean()), safe))
+        counts = int(part.sum()), int(rest.sum())
+        found.append(Gap("sensitivity", code, group, *counts, float(right[part].mean()), safe))
     return found
+
+
+def told_gaps(cases: Judged, clear: Mapping[int, Gap]) -> dict[int, Gap]:
+    """Return each fact once, from its worse side.
+
+    A better side is told, as the worse one of all other cases, only where nothing else is told of its
+    columns in the same figure and class; a pair of levels, where no gap that is told holds one of
+    them, or the pair's is clearly larger.
+
+    Parameters
+    ----------
+    cases : Judged
+    clear : mapping of int to Gap
+        By place, the clearest first.
+
+    Returns
+    -------
+    dict of int to Gap
+        What is told, by the same places and in their order.
+    """
+    told: dict[int, Gap] = {}
+    for place, gap in sorted(clear.items(), key=lambda item: (len(item[1].levels), _is_better(item[1]))):
+        if not any(_repeats(gap, other) for other in told.values()):
+            told[place] = from_the_rest(cases, gap) if _is_better(gap) else gap
+    return {place: told[place] for place in clear if place in told}
+
+
+def from_the_rest(cases: Judged, gap: Gap) -> Gap:
+    """Return a gap as that of all other cases; of a column with two levels, as that of the other level."""
+    low, high = gap.gap.interval or (None, None)
+    interval = None if low is None or high is None else (-high, -low)
+    turned = Estimate(-gap.gap.value, interval, gap.gap.standard_error)
+    seen = replace(gap, n=gap.n_rest, n_rest=gap.n, inside=gap.inside - gap.gap.value, gap=turned, others=True)
+    others = _other_levels(cases, gap.levels[0]) if len(gap.levels) == 1 else []
+    return replace(seen, levels=(others[0],), others=False) if len(others) == 1 else seen
+
+
+def _other_levels(cases: Judged, level: Level) -> list[Level]:
+    column = next(column for column in cases.columns if column.name == level.column)
+    return [other for other in column_levels(column) if other.name != level.name]
+
+
+def _is_better(gap: Gap) -> bool:
+    return gap.gap.value > 0
+
+
+def _repeats(gap: Gap, told: Gap) -> bool:
+    """Tell whether a gap says again what is told: of the better side, or of fewer of the same cases."""
+    if (gap.figure, gap.label) != (told.figure, told.label):
+        return False
+    if _is_better(gap):
+        return bool(gap.columns & told.columns)
+    return len(gap.levels) > 1 and _shares_a_level(gap, told) and not _clearly_lower(gap.gap, told.gap)
+
+
+def _shares_a_level(pair: Gap, told: Gap) -> bool:
+    """Tell whether one of a pair's levels is what is told of, or lies in it."""
+    if told.others:
+        (left_out,) = told.levels
+        return any(lv.column == left_out.column and lv.name != left_out.name for lv in pair.levels)
+    names = {(level.column, level.name) for level in told.levels}
+    return any((level.column, level.name) in names for level in pair.levels)
+
+
+def _clearly_lower(one: Estimate, other: Estimate) -> bool:
+    return one.interval is not None and other.interval is not None and one.interval[1] < other.interval[0]
 
 
 def _no_surer(gap: Estimate, least: float) -> Estimate:

@@ -20,13 +20,13 @@ VERDICT_TITLES: Mapping[Severity, str] = {
     Severity.CRITICAL: "Worrying",
     Severity.WARNING: "Look closer",
     Severity.OK: "Fine",
-    Severity.UNKNOWN: "Not established (too few cases)",
+    Severity.UNKNOWN: "Not established",
 }
 VERDICT_MEANINGS: Mapping[Severity, str] = {
     Severity.CRITICAL: "A large effect whose interval excludes no effect, or a fact that makes results invalid.",
     Severity.WARNING: "An effect whose interval excludes no effect and whose size matters.",
     Severity.OK: "Looked at with enough cases; nothing that needs a closer look was found.",
-    Severity.UNKNOWN: "Too few cases to say. This is not the same as fine.",
+    Severity.UNKNOWN: "It cannot be said, mostly for too few cases. This is not the same as fine.",
 }
 # A second carrier of meaning beside the colour.
 VERDICT_SIGNS: Mapping[Severity, str] = {

@@ -16,6 +16,7 @@ from whycad.errors import (
     DecodeLimitError,
     ImageError,
     ImageTooLargeError,
+    UnreadableError,
     UnsupportedFormatError,
 )
 from whycad.imaging.deidentify import check_metadata, is_hash
@@ -31,7 +32,14 @@ MAX_REPORT = 1 << 16
 MAX_MESSAGE = 400
 ERRORS: dict[str, type[ImageError]] = {
     kind.__name__: kind
-    for kind in (UnsupportedFormatError, CorruptImageError, ImageTooLargeError, DecodeLimitError, ImageError)
+    for kind in (
+        UnsupportedFormatError,
+        CorruptImageError,
+        UnreadableError,
+        ImageTooLargeError,
+        DecodeLimitError,
+        ImageError,
+    )
 }
 NOT_WELL_FORMED = "The decoder gave back something that is not an image"
 _ODD = (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError)

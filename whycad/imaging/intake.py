@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from whycad.errors import CorruptImageError, ImageError, ImageTooLargeError, UnsupportedFormatError
+from whycad.errors import CorruptImageError, ImageError, ImageTooLargeError, UnreadableError, UnsupportedFormatError
 from whycad.imaging.child import Ending
 from whycad.imaging.companions import is_companion
 from whycad.imaging.handover import NAMES, read_count
@@ -210,7 +210,7 @@ class Intake:
 
 
 def _unreadable() -> ImageError:
-    return CorruptImageError("The file cannot be opened", remedy="check that it exists and may be read")
+    return UnreadableError("The file cannot be opened", remedy="check that it exists and may be read")
 
 
 def _links(count: int) -> ImageError:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from whycad.errors import CorruptImageError, ImageError, ImageTooLargeError
+from whycad.errors import ImageError, ImageTooLargeError, UnreadableError
 from whycad.imaging.child import Ending
 from whycad.imaging.handover import read_result
 from whycad.imaging.keys import load_key
@@ -109,7 +109,7 @@ def file_sha256(path: Path, limits: Limits | None = None) -> str:
 
     Raises
     ------
-    CorruptImageError
+    UnreadableError
         When it cannot be read.
     ImageTooLargeError
         When it is larger than the limits allow.
@@ -123,4 +123,4 @@ def file_sha256(path: Path, limits: Limits | None = None) -> str:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except (OSError, ValueError):
-        raise CorruptImageError("The file cannot be opened", remedy="check that it exists and may be read") from None
+        raise UnreadableError("The file cannot be opened", remedy="check that it exists and may be read") from None

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
-from whycad.errors import CorruptImageError, DecodeLimitError, ImageTooLargeError
+from whycad.errors import DecodeLimitError, ImageTooLargeError, UnreadableError
 from whycad.imaging.child import Ending, run_child, worker_command
 from whycad.imaging.handover import INPUT, read_result
 from whycad.imaging.keys import load_key
@@ -49,7 +49,9 @@ def read_study(source: bytes | Path, *, name: str = "", limits: Limits | None = 
     UnsupportedFormatError
         If it is not an image of a kind that is read.
     CorruptImageError
-        If it breaks its own format, or cannot be read at all.
+        If it breaks its own format.
+    UnreadableError
+        If it cannot be read at all.
     ImageTooLargeError
         If it declares or unpacks to too much.
     DecodeLimitError
@@ -104,9 +106,7 @@ def _contents(source: bytes | Path, limits: Limits) -> bytes:
             with source.open("rb") as file:
                 data = file.read(limits.max_file_bytes + 1)
         except OSError:
-            raise CorruptImageError(
-                "The file cannot be opened", remedy="check that it exists and may be read"
-            ) from None
+            raise UnreadableError("The file cannot be opened", remedy="check that it exists and may be read") from None
     if len(data) > limits.max_file_bytes:
         raise ImageTooLargeError(
             f"The file is larger than the limit of {limits.max_file_bytes >> 20} MB", remedy="open a smaller file"

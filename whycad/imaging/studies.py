@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from whycad.errors import CorruptImageError, ImageError, ImageTooLargeError, WhyCadError
+from whycad.errors import CorruptImageError, DatasetError, ImageError, ImageTooLargeError, WhyCadError
 from whycad.imaging.child import Ending
 from whycad.imaging.grouping import Group, Member, group_images
 from whycad.imaging.handover import FINDINGS
@@ -84,8 +84,31 @@ def read_studies(sources: Sequence[bytes | Path], *, limits: Limits | None = Non
         return _Reading(Path(place), load_key(), limits or Limits()).read(sources)
 
 
+def read_one(source: Path, *, limits: Limits | None = None) -> Study:
+    """Read the one image or volume that a folder, file or archive holds.
+
+    Headers alone tell how many there are: where there are several, none is decoded.
+
+    Raises
+    ------
+    DatasetError
+        When there are several.
+    ImageError
+        As the error of a ``StudyItem``.
+    StoreError
+        If the key that protects patient ids cannot be had.
+    """
+    with tempfile.TemporaryDirectory(prefix="whycad-", ignore_cleanup_errors=True) as place:
+        return _Reading(Path(place), load_key(), limits or Limits()).read_one(source)
+
+
+def several(count: int) -> DatasetError:
+    """Return the error for a folder that holds more than the one image or volume that it stands for."""
+    return DatasetError(f"a folder that stands for one image holds {count}", remedy="name one series per row")
+
+
 class _Reading:
-    """One call of ``read_studies``."""
+    """One call of ``read_studies`` or ``read_one``."""
 
     def __init__(self, folder: Path, key: bytes, limits: Limits) -> None:
         self.folder = folder
@@ -105,6 +128,16 @@ class _Reading:
         items = [*_merged(problems), *(self._item(group) for group in groups[:most])]
         items += [StudyItem(sources, None, _too_many(most)) for sources in {self._sources(g) for g in groups[most:]}]
         return tuple(sorted([*items, *_silent(len(sources), items)], key=lambda item: item.sources))
+
+    def read_one(self, source: Path) -> Study:
+        self.intake.add(0, source)
+        groups, problems = self._group()
+        if len(groups) > 1:
+            raise several(len(groups))
+        if groups:
+            return self._study(groups[0])
+        items = _merged(problems)
+        raise (items[0].error if items else None) or _no_images()
 
     def _group(self) -> tuple[list[Group | File], list[Problem]]:
         """Tell what belongs together; the files of a hostile folder are left out."""
@@ -238,5 +271,8 @@ def _counted(error: ImageError, count: int) -> ImageError:
 def _silent(count: int, items: Sequence[StudyItem]) -> list[StudyItem]:
     """Return an error for each source that gave nothing, such as a folder of read-mes."""
     heard = {source for item in items for source in item.sources}
-    nothing = CorruptImageError("There are no images in it", remedy="check that it holds DICOM, PNG or JPEG files")
-    return [StudyItem((index,), None, nothing) for index in range(count) if index not in heard]
+    return [StudyItem((index,), None, _no_images()) for index in range(count) if index not in heard]
+
+
+def _no_images() -> ImageError:
+    return CorruptImageError("There are no images in it", remedy="check that it holds DICOM, PNG or JPEG files")

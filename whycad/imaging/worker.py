@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from whycad.errors import CorruptImageError, DecodeLimitError, ImageError, ImageTooLargeError
+from whycad.errors import CorruptImageError, DecodeLimitError, ImageError, ImageTooLargeError, UnreadableError
 from whycad.imaging.handover import (
     FINDINGS,
     INPUT,
@@ -234,7 +234,7 @@ def _file_bytes(path: Path, limits: Limits) -> bytes:
         with path.open("rb") as stream:
             data = stream.read(limits.max_file_bytes + 1)
     except (OSError, ValueError):
-        raise CorruptImageError("The file cannot be opened", remedy="check that it exists and may be read") from None
+        raise UnreadableError("The file cannot be opened", remedy="check that it exists and may be read") from None
     if len(data) > limits.max_file_bytes:
         raise ImageTooLargeError(f"The file is larger than the limit of {limits.max_file_bytes >> 20} MB")
     return data

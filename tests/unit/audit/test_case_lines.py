@@ -27,7 +27,7 @@ def test_an_artefact_in_the_image_is_worded_with_its_interval() -> None:
     lines = case_lines(sample_summary(), ("hair", "ruler", "patches"), {}, lambda code: NAMES.get(code, code))
     assert [line.what for line in lines] == ["coloured patch", "ruler"], "the worrying one first; hair has no finding"
     assert lines[0].sentence == (
-        "Melanoma was 16.7 times rarer with one (odds ratio 0.06 (0.02 to 0.19)). "
+        "Melanoma was 16 times rarer with one (odds ratio 0.06 (0.02 to 0.19)). "
         "A coloured patch lowers the probability of melanoma by 0.19 (0.14 to 0.24)."
     )
     assert lines[0].artefact == "patches"
@@ -126,3 +126,12 @@ def test_a_broken_summary_is_named(plugin: Plugin) -> None:
     path.write_text("{")
     with pytest.raises(ManifestError, match=r"audit\.json cannot be read"):
         packaged_summary(plugin)
+
+
+@pytest.mark.parametrize(("value", "told"), [("trunk", False), ("face", True)])
+def test_what_holds_of_the_others_is_told_of_them(value: str, told: bool) -> None:
+    message = "Sensitivity for melanoma is lower in images other than those with site trunk, by -0.20 (-0.30 to -0.10)."
+    body = {"check": "subgroup", "severity": "warning", "message": message, "column": "site"}
+    summary = sample_summary().model_copy(update={"findings": (Finding.model_validate(body),)})
+    assert bool(case_lines(summary, (), {"site": value})) is told
+

@@ -16,7 +16,7 @@ def ratio(value, *cells):
     ("found", "said"),
     [
         (ratio(3.0, 30, 70, 20, 180), "ill is 3.0 times commoner in images with ink"),
-        (ratio(1 / 16, 2, 148, 20, 180), "ill is 16 times rarer in images with ink"),
+        (ratio(1 / 16, 2, 248, 50, 150), "ill is 25 times rarer in images with ink"),
         (ratio(0.01, 0, 100, 20, 180), "no image with ink is ill"),
         (ratio(99.0, 100, 0, 20, 180), "all images with ink are ill"),
         (ratio(99.0, 50, 50, 0, 180), "ill occurs only in images with ink"),
@@ -33,4 +33,6 @@ def test_counts_and_lists():
     assert listed(["a", "b", "c"]) == "a, b and c"
     assert listed(["a", "b", "c", "d"]) == "a, b, c and 1 more"
     assert sentence("no image.") == "No image."
-    assert times_words(ratio(1 / 2.5, 1, 1, 1, 1)) == "2.5 times rarer"
+    # Shares, not odds: 85 of 90 against 6 of 110 is 17 times as common, with odds 295 times as high.
+    assert times_words(ratio(250.0, 85, 5, 6, 104)) == "16 times commoner"
+    assert times_words(ratio(1 / 2.5, 20, 80, 50, 50)) == "2.5 times rarer"

@@ -157,3 +157,12 @@ def test_holm_follows_the_textbook_and_leaves_out_what_is_unknown():
     assert found[[0, 2, 3]] == pytest.approx([0.03, 0.06, 0.06])
     assert np.isnan(found[1])
     assert np.isnan(benjamini_hochberg([np.nan])).all()
+
+
+def test_a_perfect_area_of_few_cases_has_a_wide_interval():
+    positive = np.repeat([False, True], 15)
+    found = auc(positive.astype(float), positive, GroupBootstrap(np.arange(30), 100))
+    assert found.value == found.high == 1
+    assert 0.85 < found.low < 0.99
+    many = auc(np.repeat([0.0, 1.0], 400), np.repeat([False, True], 400), GroupBootstrap(np.arange(800), 100))
+    assert many.low > 0.995

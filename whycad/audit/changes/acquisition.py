@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from whycad.audit.bootstrap import Statistic
 from whycad.audit.change_stats import Effect, effects, interval_words, size_words
+from whycad.audit.changes.paired_tables import far_end
 from whycad.audit.changes.skill import balanced_accuracy, difference
+from whycad.audit.changes.words import listed
 from whycad.audit.context import AuditContext
 from whycad.audit.data.cases import MetadataColumn
 from whycad.audit.findings import Column, Finding, Severity, Table
@@ -55,8 +57,10 @@ def acquisition_part(context: AuditContext) -> Part:
         return (_unknown(context, columns),), (), ""
     loud = {key: effect for key, effect in found.items() if effect.sure and abs(effect.value) >= WORTH_A_LOOK}
     findings = [_loud(context, *key, effect) for key, effect in loud.items()]
-    if len(loud) < len(found):
-        findings.append(_quiet({key: effect for key, effect in found.items() if key not in loud}))
+    quiet = {key: effect for key, effect in found.items() if key not in loud}
+    alike = {key: effect for key, effect in quiet.items() if far_end(effect) < LARGE}
+    open_ones = {key: effect for key, effect in quiet.items() if key not in alike}
+    findings += [part(some) for part, some in ((_alike, alike), (_not_alike, open_ones)) if some]
     return tuple(findings), (_table(found),), ""
 
 
@@ -115,20 +119,43 @@ def _loud(context: AuditContext, column: str, value: str, effect: Effect) -> Fin
     )
 
 
-def _quiet(rest: dict[tuple[str, str], Effect]) -> Finding:
-    worst = max(rest.values(), key=lambda effect: abs(np.nan_to_num(effect.value)))
+def _alike(found: dict[tuple[str, str], Effect]) -> Finding:
+    """Say that ways of acquisition differ little, which their intervals show."""
+    largest = max(found.values(), key=lambda effect: abs(effect.value))
+    which = _ways(found) if len(found) == 1 else f"{len(found)} ways of acquisition"
+    what = "difference" if len(found) == 1 else "largest difference"
     return Finding(
         check=CHECK_ID,
         severity=Severity.OK,
-        message=f"{len(rest)} ways of acquisition do not differ in balanced accuracy by {WORTH_A_LOOK:.2f} or more "
-        "beyond "
-        f"chance; the largest difference is {worst.value:+.2f} ({interval_words(worst.low, worst.high)}).",
-        effect=float(worst.value) if np.isfinite(worst.value) else None,
+        message=f"With {which}, balanced accuracy differs from that of all others by less than {LARGE:.2f}; the "
+        f"{what} is {largest.value:+.2f} ({interval_words(largest.low, largest.high)}).",
+        effect=float(largest.value),
         effect_name="largest difference in balanced accuracy",
-        ci_low=worst.low,
-        ci_high=worst.high,
-        n=worst.n,
+        ci_low=largest.low,
+        ci_high=largest.high,
+        n=largest.n,
     )
+
+
+def _not_alike(found: dict[tuple[str, str], Effect]) -> Finding:
+    """Name the ways of acquisition that are neither shown to differ nor shown to be alike."""
+    found = dict(sorted(found.items(), key=lambda item: -far_end(item[1])))
+    widest = next(iter(found.values()))
+    size = f"differ by as much as {far_end(widest):.2f}" if widest.low is not None else "differ by an unknown amount"
+    return Finding(
+        check=CHECK_ID,
+        severity=Severity.UNKNOWN,
+        message=f"Not shown to be alike: with {_ways(found)}, balanced accuracy could {size} (n = {widest.n}).",
+        effect=float(widest.value) if np.isfinite(widest.value) else None,
+        effect_name="difference in balanced accuracy",
+        ci_low=widest.low,
+        ci_high=widest.high,
+        n=widest.n,
+    )
+
+
+def _ways(found: dict[tuple[str, str], Effect]) -> str:
+    return listed([f"{column} {value[:40]}" for column, value in found])
 
 
 def _unknown(context: AuditContext, columns: list[MetadataColumn]) -> Finding:

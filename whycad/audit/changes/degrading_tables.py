@@ -29,15 +29,19 @@ def strengths_of(context: AuditContext, kind: str) -> tuple[str, ...]:
 
 
 def degraded_findings(context: AuditContext, found: list[Degraded]) -> list[Finding]:
-    """Return one finding per corruption that matters, and one for all others."""
+    """Return one finding per corruption that matters, one of those that do little, and one of the rest."""
     least = context.options.least_n
     enough = [one for one in found if one.accuracy.n >= least]
     loud = [one for one in enough if severity_of(one) is not Severity.OK]
     quiet = [one for one in enough if one not in loud]
     loud.sort(key=lambda one: (severity_of(one) is not Severity.CRITICAL, one.accuracy.value))
     findings = [_loud(context, one) for one in loud]
-    if quiet:
-        findings.append(_quiet(context, quiet))
+    harmless = [one for one in quiet if _loss(one) < WORTH_A_LOOK]
+    open_ones = [one for one in quiet if one not in harmless]
+    if harmless:
+        findings.append(_harmless(harmless))
+    if open_ones:
+        findings.append(_not_harmless(open_ones))
     few = [one for one in found if one not in enough]
     if few:
         findings.append(_few(few, least))
@@ -83,20 +87,48 @@ def _errors(context: AuditContext, one: Degraded) -> str:
     return f"errors among the reported cases change by {effect.value:+.2f} ({interval_words(effect.low, effect.high)})"
 
 
-def _quiet(context: AuditContext, quiet: list[Degraded]) -> Finding:
-    worst = min(quiet, key=lambda one: one.accuracy.value)
-    names = listed([CORRUPTIONS[one.kind].title.lower().replace("jpeg", "JPEG") for one in quiet])
+def _loss(one: Degraded) -> float:
+    """Return how far balanced accuracy may have fallen by its interval; infinite where there is none."""
+    return float("inf") if one.accuracy.low is None else -one.accuracy.low
+
+
+def _names(found: list[Degraded]) -> str:
+    return listed([CORRUPTIONS[one.kind].title.lower().replace("jpeg", "JPEG") for one in found])
+
+
+def _harmless(found: list[Degraded]) -> Finding:
+    """Say that corruptions cost little, which their intervals show."""
+    worst = min((one.accuracy for one in found), key=lambda effect: effect.value)
     return Finding(
         check=CHECK_ID,
         severity=Severity.OK,
-        message=f"At strength {JUDGED_AT}, {names} neither lower balanced accuracy nor raise errors among the reported "
-        f"cases by {WORTH_A_LOOK:.2f} or more beyond chance; the largest change in balanced accuracy is "
-        f"{worst.accuracy.value:+.2f} ({interval_words(worst.accuracy.low, worst.accuracy.high)}).",
-        effect=worst.accuracy.value,
+        message=f"At strength {JUDGED_AT}, balanced accuracy falls by less than {WORTH_A_LOOK:.2f} with "
+        f"{_names(found)}, and errors among the reported cases do not clearly rise; the largest change in balanced "
+        f"accuracy is {worst.value:+.2f} ({interval_words(worst.low, worst.high)}).",
+        effect=worst.value,
         effect_name="largest change in balanced accuracy",
-        ci_low=worst.accuracy.low,
-        ci_high=worst.accuracy.high,
-        n=worst.accuracy.n,
+        ci_low=worst.low,
+        ci_high=worst.high,
+        n=worst.n,
+    )
+
+
+def _not_harmless(found: list[Degraded]) -> Finding:
+    """Name the corruptions that are neither shown to matter nor shown not to."""
+    found = sorted(found, key=lambda one: -_loss(one))
+    worst = found[0].accuracy
+    size = f"by as much as {_loss(found[0]):.2f}" if worst.low is not None else "by an unknown amount"
+    first = f"{_names(found[:1])}, " if len(found) > 1 else ""
+    return Finding(
+        check=CHECK_ID,
+        severity=Severity.UNKNOWN,
+        message=f"Not shown to be harmless at strength {JUDGED_AT}: {_names(found)}; balanced accuracy could fall "
+        f"{size} ({first}n = {worst.n}).",
+        effect=float(worst.value) if np.isfinite(worst.value) else None,
+        effect_name="change in balanced accuracy",
+        ci_low=worst.low,
+        ci_high=worst.high,
+        n=worst.n,
     )
 
 

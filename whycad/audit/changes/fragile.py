@@ -14,8 +14,9 @@ from whycad.audit.change_stats import interval_words
 from whycad.audit.context import AuditContext
 from whycad.audit.data.dataset import DatasetRef
 from whycad.audit.findings import Finding, Severity
+from whycad.audit.run.chunk_files import failure_text
 from whycad.audit.run.engine import map_batches
-from whycad.audit.run.predicting import plugin_digest, read_cases, row_contents
+from whycad.audit.run.predicting import columns_digest, plugin_digest, read_cases, row_contents
 from whycad.errors import ManifestError, WhyCadError
 
 if TYPE_CHECKING:
@@ -42,10 +43,11 @@ class FragilityJob:
 
     @property
     def digest(self) -> str:
-        """Hash of the task."""
+        """Hash of the task, and of columns that it reads beside the images."""
         from whycad.registry import discover
 
-        return plugin_digest(discover().get(self.dataset.task), searched=1)
+        plugin = discover().get(self.dataset.task)
+        return plugin_digest(plugin, searched=1, columns=columns_digest(self.dataset, plugin))
 
     def content(self, rows: Sequence[int]) -> Sequence[str]:
         """Return the hash of each row's image."""
@@ -84,7 +86,7 @@ def _searched(case: Case | WhyCadError, ensemble: Ensemble) -> dict[str, object]
         scene = open_scene(study, ensemble, AnalysisRequest(region=region), what, Hooks())
         found = smallest_flip(open_search(scene)).epsilon
     except WhyCadError as error:
-        return {"epsilon": math.nan, "error": str(error)}
+        return {"epsilon": math.nan, "error": failure_text(error)}
     return {"epsilon": math.inf if found is None else found, "error": ""}
 
 

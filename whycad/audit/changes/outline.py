@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whycad.audit.lesion_focus import enlarged_mask
-from whycad.errors import WhyCadError
+from whycad.errors import WhyCadError, may_pass
 from whycad.types import Region, Study
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ def outline_of(
     -------
     ndarray of bool or None
         None where neither outlines anything.
+
+    Raises
+    ------
+    WhyCadError
+        When it cannot be read or measured just now.
     """
     study, region = case
     known = dataset.mask(row)
@@ -41,7 +46,9 @@ def outline_of(
         return on_grid(known, study.spatial_shape)
     try:
         return evidence_outline(study, region, ensemble)
-    except WhyCadError:
+    except WhyCadError as error:
+        if may_pass(error):
+            raise
         return None
 
 

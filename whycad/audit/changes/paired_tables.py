@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from whycad.audit.change_stats import Effect, interval_words, size_words
-from whycad.audit.changes.paired import WORTH_A_LOOK, Paired
+from whycad.audit.changes.paired import LARGE, OWN, Paired
 from whycad.audit.changes.words import label_words, listed, rises, upper_first
 from whycad.audit.context import AuditContext
 from whycad.audit.findings import Chart, Column, Finding, Mark, Series, Severity, Table
@@ -43,15 +43,19 @@ class Wording:
 
 
 def paired_findings(context: AuditContext, found: Paired, wording: Wording) -> list[Finding]:
-    """Return one finding per artefact that matters, the largest first, and one for all others."""
+    """Return one finding per artefact that matters, the largest first; one of those that do little; one of the rest."""
     least = context.options.least_n
     enough = [kind for kind in found.kinds if found.leading(kind)[1].n >= least]
     few = [kind for kind in found.kinds if kind not in enough]
     loud = [kind for kind in enough if found.severity(kind, found.leading(kind)[0]) is not Severity.OK]
     quiet = [kind for kind in enough if kind not in loud]
     findings = sorted((_loud(context, found, kind, wording) for kind in loud), key=lambda one: -abs(one.effect or 0))
-    if quiet:
-        findings.append(_quiet(found, quiet, wording))
+    small = [kind for kind in quiet if far_end(_farthest(found, kind)) < LARGE]
+    open_ones = [kind for kind in quiet if kind not in small]
+    if small:
+        findings.append(_small(found, small, wording))
+    if open_ones:
+        findings.append(_not_small(found, open_ones, wording))
     refused = [kind for kind in few if found.refused[found.kinds.index(kind)] > OFTEN_REFUSED]
     scarce = [kind for kind in few if kind not in refused]
     if refused:
@@ -86,20 +90,86 @@ def _loud(context: AuditContext, found: Paired, kind: str, wording: Wording) -> 
     )
 
 
-def _quiet(found: Paired, quiet: list[str], wording: Wording) -> Finding:
-    largest = max((found.leading(kind)[1] for kind in quiet), key=lambda effect: abs(np.nan_to_num(effect.value)))
+def far_end(plain: Effect) -> float:
+    """Return how large a change may be by its interval; infinite where there is none."""
+    return float("inf") if plain.low is None or plain.high is None else max(abs(plain.low), abs(plain.high))
+
+
+def _farthest(found: Paired, kind: str) -> Effect:
+    """Return an artefact's change against the image itself that may be largest."""
+    return max((found.plain[kind, code] for code in found.codes), key=far_end)
+
+
+def _control_is_louder(found: Paired, kind: str, code: str) -> bool:
+    """Tell whether an artefact's control clearly moves a probability further than the artefact does."""
+    effect, plain = found.effects[kind, code], found.plain[kind, code]
+    return effect.sure and abs(effect.value) >= OWN and abs(plain.value - effect.value) > abs(plain.value)
+
+
+def _severity_shown(found: Paired, kind: str, code: str) -> Severity:
+    """Return the severity, where a change that is not shown to be small is not called fine."""
+    severity = found.severity(kind, code)
+    return Severity.UNKNOWN if severity is Severity.OK and far_end(found.plain[kind, code]) >= LARGE else severity
+
+
+def _small(found: Paired, kinds: list[str], wording: Wording) -> Finding:
+    """Say that artefacts move no probability by much, which their intervals show."""
+    pairs = [(found.plain[kind, code], kind) for kind in kinds for code in found.codes]
+    plain, kind = max(pairs, key=lambda pair: abs(pair[0].value))
+    by = f", by {wording.name(kind)}" if len(kinds) > 1 else ""
     return Finding(
         check=wording.check,
         severity=Severity.OK,
-        message=f"{upper_first(wording.doing)} {wording.names(quiet)} moves no probability by {WORTH_A_LOOK:.2f} or "
-        f"more beyond chance and further than a control; the largest change against one is {largest.value:+.2f} "
-        f"({interval_words(largest.low, largest.high)}).",
-        effect=_number(largest.value),
-        effect_name="largest change in probability against a control",
-        ci_low=largest.low,
-        ci_high=largest.high,
-        n=largest.n,
+        message=f"{upper_first(wording.doing)} {wording.names(kinds)} moves no probability by {LARGE:.2f} or more on "
+        f"average; the largest change is {plain.value:+.2f} ({interval_words(plain.low, plain.high)}){by}"
+        f"{_louder_control(found, kinds, wording)}.",
+        effect=_number(plain.value),
+        effect_name="largest change in probability",
+        ci_low=plain.low,
+        ci_high=plain.high,
+        n=plain.n,
     )
+
+
+def _louder_control(found: Paired, kinds: list[str], wording: Wording) -> str:
+    """Say where a control moves a probability further than the artefact: the clearest difference."""
+    pairs = [(kind, code) for kind in kinds for code in found.codes if _control_is_louder(found, kind, code)]
+    if not pairs:
+        return ""
+    effect, kind = max(((found.effects[pair], pair[0]) for pair in pairs), key=lambda item: abs(item[0].value))
+    size = f"{effect.value:+.2f}, {interval_words(effect.low, effect.high)}"
+    return f"; a control of equal size moves a probability further ({wording.name(kind)} less control: {size})"
+
+
+def _not_small(found: Paired, kinds: list[str], wording: Wording) -> Finding:
+    """Name the artefacts that are neither shown to matter nor shown not to."""
+    kinds = sorted(kinds, key=lambda kind: -far_end(_farthest(found, kind)))
+    plain = _farthest(found, kinds[0])
+    verbs = [" could move a probability", *[""] * (len(kinds) - 1)]
+    named = [f"{wording.name(kind)}{verb} {_size(found, kind)}" for kind, verb in zip(kinds, verbs, strict=True)]
+    return Finding(
+        check=wording.check,
+        severity=Severity.UNKNOWN,
+        message=f"Not shown to be small: {wording.doing} {listed(named)}.",
+        effect=_number(plain.value),
+        effect_name="change in probability",
+        ci_low=plain.low,
+        ci_high=plain.high,
+        n=plain.n,
+    )
+
+
+def _size(found: Paired, kind: str) -> str:
+    """Say how far an artefact may move a probability: ``by up to 0.17 (n = 30)``."""
+    code = max(found.codes, key=lambda one: far_end(found.plain[kind, one]))
+    effect, plain = found.effects[kind, code], found.plain[kind, code]
+    size = f"by up to {far_end(plain):.2f}" if plain.low is not None else "by an unknown amount"
+    control = ""
+    if _control_is_louder(found, kind, code):
+        control = "; a control moves it further"
+    elif plain.sure and not effect.sure:
+        control = "; not clearly more than a control"
+    return f"{size} (n = {plain.n}{control})"
 
 
 def _unknown(found: Paired, kinds: list[str], wording: Wording, why: str) -> Finding:
@@ -191,6 +261,6 @@ def _mark(context: AuditContext, found: Paired, kind: str, code: str, effect: Ef
         low=effect.low,
         high=effect.high,
         n=effect.n,
-        severity=found.severity(kind, code) if enough else Severity.UNKNOWN,
+        severity=_severity_shown(found, kind, code) if enough else Severity.UNKNOWN,
         cases=found.clearest(context, kind, code),
     )

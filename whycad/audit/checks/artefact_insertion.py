@@ -21,7 +21,7 @@ METHOD = (
     "difference moved to another place. The effect is the probability with the artefact less that with the control, "
     "averaged, with a 95 % bootstrap interval over groups; Holm's correction is over all artefacts and labels. A "
     "mean change of 0.05 against the image as it was, of which 0.02 are more than the control's, is worth a look, one "
-    "of 0.10 and 0.05 worrying. The artefacts are simulated."
+    "of 0.10 and 0.05 worrying; fine is what its interval shows to stay below 0.10. The artefacts are simulated."
 )
 REFERENCES = (
     "Bissoto 2020, Debiasing skin lesion datasets and models? Not so fast, doi:10.1109/CVPRW50498.2020.00378",

@@ -178,7 +178,8 @@ def what_referral_buys(cases: Judged) -> Referral:
 
 def _excess_finding(cases: Judged, excess: Estimate, expected: float) -> Finding:
     n, interval = len(cases), excess.interval
-    severity, message = Severity.OK, f"Calibration error beyond chance is {figure(excess, 3, signed=True)}."
+    size = f"{excess.value + expected:.3f}, where chance alone gives {expected:.3f}: {figure(excess, 3, signed=True)}"
+    severity, message = Severity.OK, f"Calibration error is {size} beyond chance."
     if n < cases.least_n or interval is None:
         severity, message = Severity.UNKNOWN, f"Calibration is not established: {n} cases."
     elif interval[0] > 0 and excess.value >= SEEN:
@@ -187,10 +188,10 @@ def _excess_finding(cases: Judged, excess: Estimate, expected: float) -> Finding
         hit = float((cases.probabilities.argmax(axis=1) == cases.label).mean())
         direction = "too sure" if sure > hit else "not sure enough"
         message = (
-            f"The model is {direction}: calibration error beyond chance is {figure(excess, 3, signed=True)}; it says "
-            f"{sure:.2f} on average and is right in {hit:.2f}."
+            f"The model is {direction}: it says {sure:.2f} on average and is right in {hit:.2f}; calibration error is "
+            f"{size} beyond chance."
         )
-    note = {"effect_name": f"calibration error beyond chance ({expected:.3f})", "n": n}
+    note = {"effect_name": "calibration error beyond chance", "n": n}
     return with_estimate(Finding(check=CHECK.id, severity=severity, message=message).model_copy(update=note), excess)
 
 

@@ -137,9 +137,8 @@ def _finding(context: AuditContext, part: Graded, method: str) -> Finding:
     verdict = "" if figures.passes_randomisation else " The maps hardly change when the weights are random."
     low, high = gain.interval or (None, None)
     message = (
-        f"{name}: of {n} maps {percent(figures.n_failed / n)} fail (grades {grades}); hiding what they "
-        "mark lowers the score "
-        f"{gain.value:+.2f} of its span against random places ({interval_words(low, high)}), {part.source}.{verdict}"
+        f"{name}: of {n} maps {percent(figures.n_failed / n)} fail (grades {grades}); {_gain_words(gain)}, "
+        f"{part.source}.{verdict}"
     )
     more = {"effect": gain.value, "effect_name": "deletion gain over random", "ci_low": low, "ci_high": high}
     return Finding.model_validate({**about, **more, "severity": severity_of(figures), "message": message})
@@ -147,6 +146,20 @@ def _finding(context: AuditContext, part: Graded, method: str) -> Finding:
 
 def _gain(figures: MethodFigures) -> Figure:
     return figures.deletion_random
+
+
+def _gain_words(gain: Figure) -> str:
+    """Say how much faster the score falls where a map's places are hidden."""
+    where = interval_words(*(gain.interval or (None, None)))
+    if gain.value <= 0:
+        return (
+            "hiding what the map marks lowers the score no faster than hiding random places: by "
+            f"{gain.value:+.2f} of its range ({where})"
+        )
+    return (
+        f"hiding what the map marks lowers the score faster than hiding random places, by {gain.value:.2f} of its "
+        f"range ({where})"
+    )
 
 
 def severity_of(figures: MethodFigures) -> Severity:

@@ -89,7 +89,8 @@ def _table(cases: AuditCases, kind: str, values: NDArray[np.str_], names: list[s
             Column(key="n", title="Images"),
             Column(key="splits", title="Splits"),
         ),
-        rows=tuple((name, len(members[name]), splits[name]) for name in shown),
+        # What a patient is called is nobody's business; the cases say which images are meant.
+        rows=tuple((f"{kind} {i}", len(members[name]), splits[name]) for i, name in enumerate(shown, 1)),
         cases=tuple(tuple(str(i) for i in cases.ids[members[name]][:MAX_CASES]) for name in shown),
     )
 

@@ -179,7 +179,10 @@ def _minority_finding(cases: Judged) -> list[Finding]:
     spread = (share * n + 2) / (n + 4)
     needed = int(np.ceil(Z_95**2 * spread * (1 - spread) / WANTED_WIDTH**2))
     name = cases.said(cases.codes[least])
-    message = f"Sensitivity of the rarest class, {name}, is {share:.2f} ({low:.2f} to {high:.2f}), n = {n}"
+    message = (
+        f"Sensitivity of the answer given, for the rarest class, {name}, is {share:.2f} ({low:.2f} to {high:.2f}), "
+        f"n = {n}"
+    )
     wide = (high - low) / 2 > WANTED_WIDTH
     message += f"; about {needed} cases would be needed to know it within 0.1." if wide else "."
     severity = Severity.UNKNOWN if wide or n < cases.least_n else Severity.OK
@@ -190,7 +193,7 @@ def _minority_finding(cases: Judged) -> list[Finding]:
             message=message,
             label=cases.codes[least],
             effect=share,
-            effect_name="sensitivity",
+            effect_name="sensitivity of the answer",
             ci_low=low,
             ci_high=high,
             n=n,

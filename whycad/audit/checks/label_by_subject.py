@@ -13,6 +13,7 @@ from whycad.audit.bootstrap import wilson_interval
 from whycad.audit.checks import Check, CheckSkippedError
 from whycad.audit.context import AuditContext
 from whycad.audit.data.cases import UNKNOWN, AuditCases
+from whycad.audit.data.vocabulary import names_subjects
 from whycad.audit.data_words import listed, sentence, shown
 from whycad.audit.findings import MAX_CASES, CheckResult, Column, Finding, Severity, Table
 
@@ -26,10 +27,6 @@ PURE = 0.98
 VERY_LIKE, SAME_LABEL = 0.95, 0.95
 LEAST_LABELS = 2
 BLOCK = 1024
-_SUBJECT_WORDS = re.compile(
-    r"(.*_)?(subject|patient|person|volunteer|participant|animal|donor|individual|proband)s?(_?(id|key|no|nr|number|code))?",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,11 +75,11 @@ def subjects_of(cases: AuditCases) -> list[Subjects]:
     """Return what may say who is who, each way of telling once."""
     found = []
     if cases.patients is not None:
-        found.append(Subjects("patient", cases.patients))
+        found.append(Subjects(cases.subject_name, cases.patients))
     if cases.groups_known and (cases.patients is None or not np.array_equal(cases.patients, cases.groups)):
         found.append(Subjects("group", cases.groups))
     for column in cases.columns:
-        if column.kind == "category" and _SUBJECT_WORDS.fullmatch(column.name):
+        if column.kind == "category" and names_subjects(column.name):
             found.append(Subjects(column.name, np.asarray(column.values, np.str_)))
     if not found:
         prefixes = name_prefixes(cases)
@@ -174,7 +171,8 @@ def _neighbours(context: AuditContext, labels: list[str]) -> list[Finding]:
     same = cases.labels[rows] == cases.labels[rows][nearest]
     chance = sum(float((cases.labels[rows] == label).mean()) ** 2 for label in labels)
     share, like = float(same.mean()), float(np.median(likeness))
-    low, high = wilson_interval(share, len(rows))
+    # Images of one group are no more evidence than one.
+    low, high = wilson_interval(share, len(set(cases.groups[rows].tolist())))
     bad = low >= SAME_LABEL and like >= VERY_LIKE
     words = f"in {share:.1%} of the images ({low:.1%} to {high:.1%}; by chance {chance:.0%})"
     message = (

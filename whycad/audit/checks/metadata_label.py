@@ -25,6 +25,7 @@ from whycad.audit.stats import CHECK_ALPHA, Auc
 # Facts of patients often go with the label by nature; artefacts are suspects to begin with. With 0.005 and 0.02 all
 # checks together rarely raise a false alarm.
 ALPHA_ARTEFACT = 0.02
+HINT, MOST_HINTS = 0.05, 4
 # An artefact is no part of the disease: any association that is sure matters. Chen 2010 calls an odds ratio of
 # 1.68 small and one of 6.71 large.
 ARTEFACT_MATTERS, METADATA_MATTERS, LARGE = 1.2, 1.68, 6.71
@@ -53,9 +54,10 @@ def run(context: AuditContext) -> CheckResult:
         question=CHECK.question,
         method="Each level of a category against all others gives an odds ratio for each label against all others, "
         "with half a case added to each cell; each number gives an area under the ROC curve. Intervals come from a "
-        "bootstrap over groups. p-values are adjusted by Benjamini and Hochberg over all pairs (false discovery rate "
-        "5 %). The commonest label is left out, because what holds of it follows from the others. Cramer's V is "
-        "corrected for bias. Nothing is held constant.",
+        "bootstrap over groups. p-values are adjusted by Benjamini and Hochberg over all pairs; what is called an "
+        f"association is below {CHECK_ALPHA:g} (artefacts: {ALPHA_ARTEFACT:g}), and what is below {HINT:g} a hint that "
+        "is not established. The commonest label is left out, because what holds of it follows from the others. "
+        "Cramer's V is corrected for bias. Nothing is held constant.",
         references=(
             "Benjamini 1995, doi:10.1111/j.2517-6161.1995.tb02031.x",
             "Bergsma 2013, doi:10.1016/j.jkss.2012.10.002",
@@ -197,8 +199,15 @@ def _rest(context: AuditContext, found: Associations, findings: list[Finding]) -
     """Sum up the columns in which nothing was found, and those that could not be tested."""
     said = {finding.column for finding in findings}
     tested = dict.fromkeys(pair.column.name for pair in found.pairs)
-    quiet = [name for name in tested if name not in said]
+    hints = {name: pair for name in tested if name not in said and (pair := _hinted(found, name)) is not None}
+    quiet = [name for name in tested if name not in said and name not in hints]
     lines = []
+    if hints:
+        words = [f"{shown(name)} and {context.said(pair.label)}, {_size(pair)}" for name, pair in hints.items()]
+        more = f"; {len(words) - MOST_HINTS} more" if len(words) > MOST_HINTS else ""
+        message = f"Hints that are not established: {'; '.join(words[:MOST_HINTS])}{more}."
+        n = int(context.cases.labelled.sum())
+        lines.append(Finding(check=CHECK.id, severity=Severity.UNKNOWN, message=message, n=n))
     if quiet:
         other = "other column" if said else "column"
         many = f"None of {count(len(quiet), other)}" if len(quiet) > 1 else f"No {other}"
@@ -222,6 +231,23 @@ def _rest(context: AuditContext, found: Associations, findings: list[Finding]) -
             )
         )
     return lines
+
+
+def _hinted(found: Associations, name: str) -> Pair | None:
+    """Return a column's clearest pair, where it would matter but is too uncertain to be called an association."""
+    pairs = [pair for pair in found.of(name) if pair.p < HINT and pair.strength >= _matters(pair)]
+    return min(pairs, key=lambda pair: pair.p, default=None)
+
+
+def _matters(pair: Pair) -> float:
+    return ARTEFACT_MATTERS if pair.column.role == "artefact" else METADATA_MATTERS
+
+
+def _size(pair: Pair) -> str:
+    if pair.ratio is None:
+        assert pair.auc is not None
+        return auc_words(pair.auc)
+    return ratio_words(pair.ratio)
 
 
 def _tables(context: AuditContext, found: Associations) -> list[Table]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from whycad.audit.association import LEAST_GROUPS, tested_labels
+from whycad.audit.bootstrap import wilson_interval
 from whycad.audit.checks import Check, CheckSkippedError
 from whycad.audit.context import AuditContext
 from whycad.audit.data.cases import BoolArray, MetadataColumn
@@ -25,7 +26,8 @@ Tested = tuple[MetadataColumn, str, OddsRatio, float]
 def run(context: AuditContext) -> CheckResult:
     """Count what is missing, and compare labels."""
     cases = context.cases
-    if not cases.columns:
+    labels = _of_labels(context)
+    if not cases.columns and not labels:
         raise CheckSkippedError("the data set has no metadata columns")
     tested = _by_label(context)
     alike = _alike(cases.columns)
@@ -42,9 +44,41 @@ def run(context: AuditContext) -> CheckResult:
         "and all others as an odds ratio with an interval by bootstrap over groups; p-values are adjusted by "
         "Benjamini and Hochberg over all comparisons.",
         references=("Rubin 1976, doi:10.1093/biomet/63.3.581",),
-        findings=(*findings, *_rest([name for name in shares if name not in said], len(cases))),
-        tables=(_table(context, shares),),
+        findings=(*labels, *findings, *_rest([name for name in shares if name not in said], len(cases))),
+        tables=(_table(context, shares),) if cases.columns else (),
     )
+
+
+def _of_labels(context: AuditContext) -> list[Finding]:
+    """Say how many images have no label, and where there is nothing to tell apart."""
+    cases = context.cases
+    found = []
+    n, missing = len(cases), ~cases.labelled
+    if missing.any():
+        share = float(missing.mean())
+        low, high = wilson_interval(share, n)
+        found.append(
+            Finding(
+                check=CHECK.id,
+                severity=Severity.WARNING if share > MUCH_MISSING else Severity.OK,
+                message=f"{int(missing.sum()):,} of {n:,} images have no label that is known: they count for no figure "
+                "about labels.",
+                column="label",
+                effect=share,
+                effect_name="share missing",
+                ci_low=low,
+                ci_high=high,
+                n=n,
+                cases=_ids(context, missing),
+                n_cases=int(missing.sum()),
+            )
+        )
+    there = sorted(set(cases.labels[cases.labelled].tolist()))
+    if len(there) < 2:
+        only = f"All images with a label have the same ({context.said(there[0])})" if there else "No image has a label"
+        message = f"{only}: whatever compares labels is not established."
+        found.append(Finding(check=CHECK.id, severity=Severity.UNKNOWN, message=message, column="label", n=n))
+    return found
 
 
 def _alike(columns: Sequence[MetadataColumn]) -> dict[str, list[str]]:
@@ -117,8 +151,6 @@ def _differs(context: AuditContext, alike: dict[str, list[str]], item: Tested) -
 
 
 def _much(context: AuditContext, column: MetadataColumn) -> Finding:
-    from whycad.audit.bootstrap import wilson_interval
-
     missing = ~column.known
     share = float(missing.mean())
     low, high = wilson_interval(share, len(missing))

@@ -307,12 +307,15 @@ def _point_findings(cases: Judged, points: list[PointFigures]) -> list[Finding]:
         severity = _point_severity(point, cases.least_n)
         kept = "short of" if severity in (Severity.WARNING, Severity.CRITICAL) else "for"
         message = (
-            f"Operating point {point.name}: sensitivity {figure(point.sensitivity)} {kept} a promised "
-            f"{point.promised:.2f}, specificity {figure(point.specificity)}."
+            f"Operating point: the threshold for {point.name} has a sensitivity of {figure(point.sensitivity)} {kept} "
+            f"a promised {point.promised:.2f}, and a specificity of {figure(point.specificity)}."
         )
         if severity is Severity.UNKNOWN:
-            message = f"Operating point {point.name}: not established, {point.n_positive} positive cases."
-        one = Finding(check=CHECK.id, severity=severity, message=message, effect_name="sensitivity")
+            message = (
+                f"Operating point: what the threshold for {point.name} does is not established, {point.n_positive} "
+                "positive cases."
+            )
+        one = Finding(check=CHECK.id, severity=severity, message=message, effect_name="sensitivity of the threshold")
         one = one.model_copy(update={"n": point.n_positive, "no_effect": point.promised})
         found.append(with_estimate(one, point.sensitivity))
     return found
@@ -371,18 +374,19 @@ def _unscored(context: AuditContext) -> list[Finding]:
     failed = int((context.answers.error != "").sum())
     if not without.any():
         return []
-    refused = int(without.sum()) - failed
-    message = f"{int(without.sum())} of {len(without)} cases have no score ({failed} failed, {refused} refused)."
+    n_without = int(without.sum())
+    why = f"{failed:,} failed, {n_without - failed:,} refused"
+    message = f"{n_without:,} of {len(without):,} cases got no answer ({why})."
     return [
         Finding(
             check=CHECK.id,
             severity=Severity.WARNING if failed else Severity.OK,
             message=message,
             effect=float(without.mean()),
-            effect_name="share without a score",
+            effect_name="share without an answer",
             n=len(without),
             cases=context.ids(without),
-            n_cases=int(without.sum()),
+            n_cases=n_without,
         )
     ]
 

@@ -11,7 +11,7 @@ from whycad.audit.findings import Cell, Chart, CheckResult, Column, Finding, Ser
 from whycad.audit.judged import Judged, figure, finite, judged_cases, listed, metric, with_estimate
 from whycad.audit.model_columns import column_levels, levels_of
 from whycad.audit.stats import CHECK_ALPHA
-from whycad.audit.subgroup_gaps import ColumnGap, Gap, LevelFigures, gaps_of, level_figures
+from whycad.audit.subgroup_gaps import ColumnGap, Gap, LevelFigures, gaps_of, level_figures, told_gaps
 
 # Five points are what is commonly called a relevant gap; 15 are half of a usual error rate.
 RELEVANT, LARGE = 0.05, 0.15
@@ -21,7 +21,8 @@ METHOD = (
     "balanced accuracy and mean AUROC per level and the largest difference and ratio per column; all intervals are "
     "bootstrap intervals over groups. Each level, and each pair of levels of two columns, is held against all other "
     "cases: AUROC per class and sensitivity of each class, which unlike accuracy do not depend on how common the "
-    "classes are in the subgroup. p-values are corrected for the whole search (Benjamini and Hochberg)."
+    "classes are in the subgroup. p-values are corrected for the whole search (Benjamini and Hochberg). Findings name "
+    "the worse side of a gap: the table also has the better side, and pairs of levels that repeat a level's gap."
 )
 REFERENCES = (
     "Weerts 2023, Fairlearn, JMLR 24(257)",
@@ -39,15 +40,17 @@ def run(context: AuditContext) -> CheckResult:
     levels = levels_of(cases.columns, cases.least_n)
     figures, column_gaps = level_figures(cases, levels)
     gaps = sorted(gaps_of(cases), key=lambda gap: (gap.q if np.isfinite(gap.q) else 2.0, -abs(gap.gap.value)))
+    clear = {place: gap for place, gap in enumerate(gaps) if is_clear(gap)}
+    told = told_gaps(cases, clear)
     return CheckResult(
         check=CHECK.id,
         title=CHECK.title,
         question=CHECK.question,
         method=METHOD,
         references=REFERENCES,
-        findings=tuple(_findings(cases, gaps)),
+        findings=tuple(_findings(cases, gaps, list(told.values()), len(clear))),
         tables=(level_table(cases, figures), column_table(column_gaps), gap_table(cases, gaps)),
-        charts=(_level_chart(figures, cases), _gap_chart(cases, gaps)),
+        charts=(_level_chart(figures, cases), _gap_chart(cases, gaps, told)),
         metrics={
             f"{TITLES_KEYS[i]}/{row.level.column}={row.level.name}": metric(estimate, row.level.n)
             for row in figures
@@ -59,43 +62,36 @@ def run(context: AuditContext) -> CheckResult:
 TITLES_KEYS = tuple(f"subgroup_{name}" for name in TITLES)
 
 
+def is_clear(gap: Gap) -> bool:
+    """Tell whether a gap is more than chance and relevant, whichever side is worse."""
+    return gap.q < CHECK_ALPHA and abs(gap.gap.value) >= RELEVANT
+
+
 def severity_of(gap: Gap) -> Severity:
-    """Return how a gap is to be read."""
-    if not (gap.q < CHECK_ALPHA and abs(gap.gap.value) >= RELEVANT):
+    """Return how a gap is to be read: only where the model is worse does it ask for a look."""
+    if not is_clear(gap) or gap.gap.value > 0:
         return Severity.OK
-    return Severity.CRITICAL if abs(gap.gap.value) >= LARGE else Severity.WARNING
+    return Severity.CRITICAL if -gap.gap.value >= LARGE else Severity.WARNING
 
 
-def _findings(cases: Judged, gaps: list[Gap]) -> list[Finding]:
-    worrying = [gap for gap in gaps if severity_of(gap) is not Severity.OK]
-    shown = _distinct(worrying)[:MOST_FINDINGS]
+def _findings(cases: Judged, gaps: list[Gap], told: list[Gap], n_clear: int) -> list[Finding]:
+    shown = told[:MOST_FINDINGS]
     found = [_finding(cases, gap) for gap in shown]
     found.sort(key=lambda finding: finding.severity is not Severity.CRITICAL)
-    rest = len(gaps) - len(worrying)
+    rest = len(gaps) - n_clear
     if rest:
-        more = f"; {len(worrying) - len(shown)} more gaps are in the table" if len(worrying) > len(shown) else ""
+        more = f"; {len(told) - len(shown)} more gaps are in the table" if len(told) > len(shown) else ""
+        if n_clear > len(told):
+            more += f"; {n_clear - len(told)} only repeat a gap, from its better side or in part of its images"
         message = f"No relevant gap in {'the other ' if shown else ''}{rest} comparisons of subgroups{more}."
         found.append(Finding(check=CHECK.id, severity=Severity.OK, message=message, n=len(cases)))
     return [*found, *_not_established(cases, gaps)]
 
 
-def _distinct(gaps: list[Gap]) -> list[Gap]:
-    """Return gaps without pairs that hold a level whose own gap in the same figure is worrying anyway."""
-    single = {(gap.levels[0].column, gap.figure, gap.label) for gap in gaps if len(gap.levels) == 1}
-    return [
-        gap
-        for gap in gaps
-        if len(gap.levels) == 1 or not any((lv.column, gap.figure, gap.label) in single for lv in gap.levels)
-    ]
-
-
 def _finding(cases: Judged, gap: Gap) -> Finding:
-    lower = gap.gap.value < 0
     size = figure(gap.gap, signed=True)
-    message = (
-        f"{_figure_words(cases, gap)} is {'lower' if lower else 'higher'} in images {gap.words} than in the others by "
-        f"{size}."
-    )
+    than = "," if gap.others else " than in the others"
+    message = f"{_figure_words(cases, gap)} is lower in images {gap.words}{than} by {size}."
     index = cases.codes.index(gap.label)
     behind = gap.mask & cases.wrong & (cases.label == index)
     return with_estimate(
@@ -212,12 +208,14 @@ def _level_chart(figures: list[LevelFigures], cases: Judged) -> Chart:
     )  # fmt: skip
 
 
-def _gap_chart(cases: Judged, gaps: list[Gap]) -> Chart:
+def _gap_chart(cases: Judged, gaps: list[Gap], told: dict[int, Gap]) -> Chart:
+    """Draw the clearest gaps: those that a finding tells as it tells them, all others as they are in the table."""
+    shown = [told.get(place, gap) for place, gap in enumerate(gaps[:MOST_MARKS])]
     marks = tuple(
         interval_mark(
             f"{cases.name(gap.label)}, {gap.figure}, {gap.words}", gap.gap, gap.n, cases.worst_first(gap.mask, 20)
         ).model_copy(update={"severity": severity_of(gap)})
-        for gap in gaps[:MOST_MARKS]
+        for gap in shown
         if np.isfinite(gap.gap.value)
     )
     return Chart(

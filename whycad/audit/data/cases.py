@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -67,6 +67,8 @@ class AuditCases:
         File or folder that each row came from, where rows come from several.
     groups_known : bool
         Whether ``groups`` came with the data.
+    subject_name : str
+        What the data set calls a patient.
     """
 
     name: str
@@ -80,6 +82,7 @@ class AuditCases:
     sources: NDArray[np.str_] | None = None
     groups_known: bool = True
     warnings: tuple[str, ...] = field(default=())
+    subject_name: str = "patient"
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -92,6 +95,15 @@ class AuditCases:
     def column(self, name: str) -> MetadataColumn | None:
         """Return a metadata column by name, or None."""
         return next((column for column in self.columns if column.name == name), None)
+
+    def without(self, names: Sequence[str]) -> AuditCases:
+        """Return the same rows without some metadata columns, and a warning that they were left out."""
+        dropped = [column.name for column in self.columns if column.name in names]
+        if not dropped:
+            return self
+        words = f"columns that tell the label by right were left out: {', '.join(dropped)}"
+        kept = tuple(column for column in self.columns if column.name not in names)
+        return replace(self, columns=kept, warnings=(*self.warnings, words))
 
     def select(self, rows: Sequence[int] | NDArray[np.int64] | BoolArray) -> AuditCases:
         """Return some of the rows, in the order given."""
@@ -108,4 +120,5 @@ class AuditCases:
             None if self.sources is None else self.sources[taken],
             self.groups_known,
             self.warnings,
+            self.subject_name,
         )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whycad.audit.data.cases import UNKNOWN, MetadataColumn
+from whycad.audit.data.vocabulary import holds_codes
 from whycad.datasets.pack_study import UNKNOWN_WORDS
 
 MAX_TEXT = 64
@@ -19,6 +20,7 @@ MAX_LEVELS = 200
 MOSTLY_DIFFERENT = 0.5
 MOSTLY_DATES = 0.9
 MISSING_WORDS = UNKNOWN_WORDS | {"na", "null", "-", "?", "missing", "unk"}
+MISSING_LABELS = frozenset({"", "nan", "null", "unknown", "?"})
 _DATE = re.compile(r"\d{4}[-/.]?\d{2}[-/.]?\d{2}([T ].*)?\Z|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}\Z")
 _FLAGS = {"yes": "yes", "true": "yes", "y": "yes", "t": "yes", "no": "no", "false": "no", "n": "no", "f": "no"}
 # Flags of these names say whether an artefact is in the picture.
@@ -43,6 +45,12 @@ def known_text(cell: object) -> str:
     return UNKNOWN if text.casefold() in MISSING_WORDS else text
 
 
+def known_label(cell: object) -> str:
+    """Return a label as ``plain_text``, empty where there is none: ``none`` and ``NA`` may well be classes."""
+    text = plain_text(cell)
+    return UNKNOWN if text.casefold() in MISSING_LABELS else text
+
+
 def column_of(name: str, cells: Sequence[object]) -> tuple[MetadataColumn | None, str]:
     """Return a metadata column, or None and why it is none.
 
@@ -61,7 +69,8 @@ def column_of(name: str, cells: Sequence[object]) -> tuple[MetadataColumn | None
     if numbers is None and sum(bool(_DATE.match(text)) for text in known) >= MOSTLY_DATES * len(known):
         return None, "holds dates"
     distinct = len(set(known))
-    if numbers is not None and (distinct > FEW_VALUES or not _whole(numbers)):
+    codes = numbers is not None and _whole(numbers) and holds_codes(name)
+    if numbers is not None and not codes and (distinct > FEW_VALUES or not _whole(numbers)):
         return MetadataColumn(name, "number", numbers), ""
     if distinct > MAX_LEVELS or (distinct > FEW_VALUES and distinct > MOSTLY_DIFFERENT * len(known)):
         return None, "differs in most rows"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whycad.audit.data.cases import AuditCases
-from whycad.errors import DatasetError, WhyCadError
+from whycad.errors import UnreadableError, WhyCadError
 from whycad.types import Region, Study
 
 DatasetKind = Literal["pack", "table", "folder", "dicom-tree", "samples"]
@@ -52,7 +52,13 @@ class AuditDataset(Protocol):
         """Read rows as pictures, one at a time; a row that fails has its error in its place."""
 
     def mask(self, row: int) -> NDArray[np.bool_] | None:
-        """Return what the data set outlines in the row's image, on the picture's grid, or None."""
+        """Return what the data set outlines in the row's image, on the picture's grid, or None.
+
+        Raises
+        ------
+        WhyCadError
+            When it cannot be read just now.
+        """
 
     def file_bytes(self, row: int) -> int | None:
         """Return the size of the row's image file; None where it is no file of its own."""
@@ -66,7 +72,7 @@ def pictures_of(dataset: AuditDataset, rows: Sequence[int]) -> Iterator[NDArray[
         except WhyCadError as error:
             yield error
         except OSError as error:
-            yield DatasetError(f"the file cannot be read ({type(error).__name__})")
+            yield UnreadableError(f"the file cannot be read ({type(error).__name__})")
 
 
 @dataclass(frozen=True)

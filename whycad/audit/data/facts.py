@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from whycad import __version__
 from whycad.audit.data.dataset import DatasetRef
-from whycad.errors import WhyCadError
+from whycad.audit.run.chunk_files import failure_text
+from whycad.errors import UnreadableError, WhyCadError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,17 +109,20 @@ class FactsJob:
 
 def _row_facts(dataset: AuditDataset, row: int, picture: NDArray[np.uint8] | WhyCadError) -> dict[str, object]:
     if isinstance(picture, WhyCadError):
-        return _nothing(str(picture))
+        return _nothing(picture)
     try:
         content, size = dataset.content(row), dataset.file_bytes(row)
-    except (WhyCadError, OSError) as error:
-        return _nothing(str(error) if isinstance(error, WhyCadError) else "the file cannot be read")
+    except WhyCadError as error:
+        return _nothing(error)
+    except OSError:
+        return _nothing(UnreadableError("the file cannot be read"))
     return {"error": "", "content": content} | facts_of(picture, size)
 
 
-def _nothing(why: str) -> dict[str, object]:
+def _nothing(error: WhyCadError) -> dict[str, object]:
     numbers = {"stats": [float("nan")] * len(STATS), "histogram": [float("nan")] * 3 * BINS}
-    return {"error": why, "content": "", **numbers, "thumb": bytes(THUMB * THUMB * 3), "detail": bytes(DETAIL * DETAIL)}
+    pictures = {"thumb": bytes(THUMB * THUMB * 3), "detail": bytes(DETAIL * DETAIL)}
+    return {"error": failure_text(error), "content": "", **numbers, **pictures}
 
 
 def facts_of(picture: NDArray[np.uint8], file_bytes: int | None) -> dict[str, object]:

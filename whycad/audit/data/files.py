@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whycad.audit.data.cases import AuditCases
 from whycad.audit.data.dataset import DatasetKind
-from whycad.errors import DatasetError, WhyCadError
+from whycad.errors import DatasetError, ImageError, UnreadableError, WhyCadError, may_pass
 from whycad.types import Region, Study
+
+if TYPE_CHECKING:
+    from whycad.imaging.sniff import FileKind
+
+# More than the slices of any series that is read; a folder with more is not one image.
+MOST_LISTED = 2000
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,12 @@ class FileData:
         image = self.rows[row].image
         return _folder_sha256(image) if image.is_dir() else file_sha256(image)
 
+    @cached_property
+    def regions_sha256(self) -> str:
+        """Hash of all that ``case`` takes from a table beside the images; empty where that is nothing."""
+        regions = [row.region for row in self.rows]
+        return hashlib.sha256(repr(regions).encode()).hexdigest() if any(regions) else ""
+
     def case(self, row: int) -> tuple[Study, Region | None]:
         """Read one row."""
         return self._study(row), self.rows[row].region
@@ -93,7 +110,13 @@ class FileData:
                 yield error
 
     def mask(self, row: int) -> NDArray[np.bool_] | None:
-        """Return the row's outline, on the picture's grid; None where there is none that fits."""
+        """Return the row's outline, on the picture's grid; None where there is none that fits.
+
+        Raises
+        ------
+        WhyCadError
+            When it cannot be read just now.
+        """
         from whycad.imaging import read_study
 
         file = self.rows[row].mask
@@ -101,10 +124,19 @@ class FileData:
             return None
         try:
             drawn, shape = study_picture(read_study(file)), self.picture(row).shape[:2]
-        except WhyCadError:
+        except WhyCadError as error:
+            if may_pass(error):
+                raise
             return None
         flat = drawn.max(axis=-1) if drawn.ndim == 3 else drawn
         return np.asarray(flat > 127) if flat.shape == shape else None
+
+    def mask_content(self, row: int) -> str:
+        """Return the hash of the file that outlines a row's finding; empty where there is none."""
+        from whycad.imaging.many import file_sha256
+
+        file = self.rows[row].mask
+        return "" if file is None else file_sha256(file)
 
     def file_bytes(self, row: int) -> int | None:
         """Return the size of the row's file; None for a series."""
@@ -114,13 +146,19 @@ class FileData:
 
 def study_picture(study: Study) -> NDArray[np.uint8]:
     """Return a study as it is shown; a volume's middle slice."""
-    from dataclasses import replace
-
     from whycad.imaging.display import to_uint8
 
     if not study.is_colour and study.pixels.ndim == 3:
         study = replace(study, pixels=study.pixels[len(study.pixels) // 2], spacing_mm=None)
     return to_uint8(study)
+
+
+def without_own_folder(data: FileData, folder: Path) -> FileData:
+    """Return a table's rows; one that names the folder of the table itself stands for no image."""
+    own = folder.resolve()
+    why = "the row's image is the table's own folder"
+    rows = tuple(replace(row, file=None, problem=why) if row.file == own else row for row in data.rows)
+    return replace(data, rows=rows)
 
 
 def read_series(folder: Path) -> Study:
@@ -131,21 +169,69 @@ def read_series(folder: Path) -> Study:
     WhyCadError
         When it is none, or there are several.
     """
-    from whycad.imaging import read_studies
+    from whycad.imaging.studies import read_one
 
-    items = read_studies([folder])
-    studies = [item.study for item in items if item.study is not None]
-    if len(studies) == 1:
-        return studies[0]
-    if not studies and items[0].error is not None:
-        raise items[0].error
-    raise DatasetError(f"a folder that stands for one image holds {len(studies)}", remedy="name one series per row")
+    series_files(folder)
+    return read_one(folder)
+
+
+def series_files(folder: Path) -> list[Path]:
+    """List the files below a folder that stands for one image; of each the first bytes are read.
+
+    Raises
+    ------
+    DatasetError
+        When there are too many, or several of them are pictures.
+    UnreadableError
+        When the folder cannot be listed.
+    """
+    from whycad.imaging.sniff import FileKind
+    from whycad.imaging.studies import several
+
+    try:
+        files = _files_below(folder)
+        kinds = [_kind(file) for file in files]
+    except OSError as error:
+        raise UnreadableError(f"the folder cannot be read ({type(error).__name__})") from error
+    n_pictures = sum(kind in (FileKind.PNG, FileKind.JPEG) for kind in kinds)
+    # How many images DICOM files are takes more than their first bytes.
+    if n_pictures > 1 and FileKind.DICOM not in kinds:
+        raise several(n_pictures)
+    return files
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """List the plain files, links left out, without walking through a tree of any size."""
+    files: list[Path] = []
+    waiting, seen = [folder], 0
+    while waiting:
+        # What is below a folder that may not be read is left out, as it is when the images are read.
+        with suppress(PermissionError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                seen += 1
+                if seen > MOST_LISTED:
+                    raise DatasetError(
+                        f"a folder that stands for one image holds more than {MOST_LISTED:,} files",
+                        remedy="name one series per row",
+                    )
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry))
+                elif entry.is_file(follow_symlinks=False):
+                    files.append(Path(entry))
+    return files
+
+
+def _kind(file: Path) -> FileKind | None:
+    from whycad.imaging.sniff import HEAD_BYTES, sniff
+
+    try:
+        with file.open("rb") as stream:
+            return sniff(stream.read(HEAD_BYTES))
+    except (ImageError, PermissionError):
+        return None
 
 
 def _folder_sha256(folder: Path) -> str:
-    import hashlib
-
     from whycad.imaging.many import file_sha256
 
-    hashes = sorted(file_sha256(file) for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
-    return hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return hashlib.sha256("".join(sorted(map(file_sha256, series_files(folder)))).encode()).hexdigest()

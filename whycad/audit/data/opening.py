@@ -31,9 +31,10 @@ def open_dataset(ref: DatasetRef) -> AuditDataset:
 
         return open_pack(path, plugin)
     if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
+        from whycad.audit.data.files import without_own_folder
         from whycad.audit.data.tables import open_table
 
-        return open_table(path, manifest)
+        return without_own_folder(open_table(path, manifest), path.parent)
     from whycad.audit.data.folders import open_folder
 
     return open_folder(path, manifest)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from whycad.audit.data.cases import UNKNOWN, AuditCases, MetadataColumn
 from whycad.audit.data.dataset import DatasetKind, pictures_of
+from whycad.audit.data.vocabulary import holds_codes, subject_column
 from whycad.datasets.labels import label_code
 from whycad.datasets.pack import GROUP_COLUMNS, ID_COLUMNS, LABEL_COLUMNS, Pack, read_pack
 from whycad.datasets.pack_study import UNKNOWN_WORDS, row_sha256
@@ -107,16 +108,21 @@ def pack_cases(pack: Pack, plugin: Plugin | None) -> AuditCases:
     labels = [_class(name) for name in names] if plugin is None else [label_code(n, plugin.manifest) for n in names]
     order = tuple(dict.fromkeys(pack.class_names())) or tuple(sorted(set(labels) - {UNKNOWN}))
     group = next((name for name in GROUP_COLUMNS if pack.column(name) is not None), None)
+    subject = subject_column(name for name in pack.arrays if pack.column(name) is not None)
+    groups = [pack.group(row) for row in range(n)]
+    if group is None and subject is not None:
+        groups = [pack.text(subject, row) or f"row-{row}" for row in range(n)]
     return AuditCases(
         name=pack.path.stem,
         ids=_ids(pack),
         labels=np.array(labels, np.str_),
-        groups=np.array([pack.group(row) for row in range(n)], np.str_),
+        groups=np.array(groups, np.str_),
         splits=np.array([pack.text("split", row) for row in range(n)], np.str_),
-        columns=tuple(_columns(pack)),
+        columns=tuple(column for column in _columns(pack) if column.name != subject),
         label_order=order if plugin is None else plugin.manifest.label_codes,
-        patients=_texts(pack, "patient"),
-        groups_known=group is not None,
+        patients=None if subject is None else _texts(pack, subject),
+        groups_known=group is not None or subject is not None,
+        subject_name=subject or "patient",
     )
 
 
@@ -154,7 +160,8 @@ def _columns(pack: Pack) -> list[MetadataColumn]:
 def _column(pack: Pack, name: str) -> MetadataColumn:
     array = pack.arrays[name]
     number = np.issubdtype(array.dtype, np.number)
-    if number and (array.dtype.kind == "f" or len(np.unique(array)) > FEW_VALUES):
+    codes = holds_codes(name) and array.dtype.kind in "iu"
+    if number and not codes and (array.dtype.kind == "f" or len(np.unique(array)) > FEW_VALUES):
         return MetadataColumn(name, "number", array.astype(np.float64))
     texts = [pack.text(name, row) for row in range(len(pack))]
     return MetadataColumn(name, "category", np.array([_known(text) for text in texts], np.str_))

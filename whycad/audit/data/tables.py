@@ -10,16 +10,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from pathlib import Path
+from os.path import normpath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whycad.audit.data.cases import UNKNOWN, AuditCases, MetadataColumn
-from whycad.audit.data.cells import column_of, known_text, unique_ids
+from whycad.audit.data.cells import column_of, known_label, known_text, unique_ids
 from whycad.audit.data.files import FileData, FileRow
 from whycad.audit.data.sheets import Sheet, read_sheet
+from whycad.audit.data.vocabulary import subject_column
 from whycad.errors import DatasetError
 from whycad.types import Region
 
@@ -70,6 +72,8 @@ def roles_of(sheet: Sheet) -> dict[str, str]:
     """Return which column plays which role."""
     by_name = {name.casefold(): name for name in sheet.columns}
     found = {role: next((by_name[n] for n in names if n in by_name), None) for role, names in ROLES.items()}
+    if found["patient"] is None:
+        found["patient"] = subject_column(sheet.columns)
     return {role: name for role, name in found.items() if name is not None}
 
 
@@ -118,9 +122,10 @@ def _numbers(cell: object) -> tuple[float, ...]:
 
 def _cases(sheet: Sheet, roles: dict[str, str], path: Path, manifest: Manifest | None) -> AuditCases:
     reader = _Reader(sheet, roles, len(sheet.broken))
-    labels, order, warnings = table_labels(reader.texts("label"), manifest, path.name)
+    labels, order, warnings = table_labels(reader.labels(), manifest, path.name)
     patients, groups = reader.texts("patient"), reader.texts("group")
-    known = groups if any(groups) else patients
+    # Two lesions of one patient are not independent.
+    known = [patient or group for patient, group in zip(patients, groups, strict=True)]
     ids = reader.ids()
     columns, left_out = reader.metadata()
     return AuditCases(
@@ -132,8 +137,9 @@ def _cases(sheet: Sheet, roles: dict[str, str], path: Path, manifest: Manifest |
         columns=columns,
         label_order=order,
         patients=np.array(patients, np.str_) if any(patients) else None,
-        sources=reader.sources(),
+        sources=reader.sources(path.parent),
         groups_known=any(known),
+        subject_name=roles.get("patient", "patient"),
         warnings=(*sheet.warnings, *warnings, *reader.repeated(), *left_out),
     )
 
@@ -150,6 +156,12 @@ class _Reader:
             return [UNKNOWN] * (len(self.sheet) + self.n_broken)
         return [known_text(cell) for cell in self.sheet.columns[self.roles[role]]] + [UNKNOWN] * self.n_broken
 
+    def labels(self) -> list[str]:
+        """Return the labels as they are written, empty where there are none."""
+        if "label" not in self.roles:
+            return self.texts("label")
+        return [known_label(cell) for cell in self.sheet.columns[self.roles["label"]]] + [UNKNOWN] * self.n_broken
+
     def ids(self) -> NDArray[np.str_]:
         """Return the ids of the table, or file names; those of broken lines are line numbers."""
         cells = self.sheet.columns[self.roles.get("id", self.roles["image"])]
@@ -164,9 +176,11 @@ class _Reader:
         n = sum(count > 1 for count in counts.values())
         return [f"{n} ids occur more than once; a number was added to them"] if n else []
 
-    def sources(self) -> NDArray[np.str_] | None:
-        """Return the folder of each image, where there are several."""
-        folders = [_folder(cell) for cell in self.sheet.columns[self.roles["image"]]] + [UNKNOWN] * self.n_broken
+    def sources(self, folder: Path) -> NDArray[np.str_] | None:
+        """Return the folder of each image, relative to the table's, where there are several."""
+        root = folder.resolve()
+        cells = self.sheet.columns[self.roles["image"]]
+        folders = [_folder(cell, root) for cell in cells] + [UNKNOWN] * self.n_broken
         return np.array(folders, np.str_) if len(set(folders)) > 1 else None
 
     def metadata(self) -> tuple[tuple[MetadataColumn, ...], list[str]]:
@@ -187,9 +201,14 @@ def _stem(cell: object) -> str:
     return str(cell)[:MAX_PATH].replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
 
 
-def _folder(cell: object) -> str:
-    parts = str(cell)[:MAX_PATH].replace("\\", "/").rsplit("/", 1)
-    return known_text(parts[0]) if len(parts) > 1 else "."
+def _folder(cell: object, root: Path) -> str:
+    """Return an image's folder below the table's; unknown where it lies elsewhere, whose name is nobody's business."""
+    text = str(cell).strip().replace("\\", "/")
+    if not text or len(text) > MAX_PATH:
+        return UNKNOWN
+    path = PurePosixPath(normpath(root / text))
+    below = path.is_relative_to(root) and path != PurePosixPath(root)
+    return known_text(path.parent.relative_to(root).as_posix()) if below else UNKNOWN
 
 
 def table_labels(

@@ -9,7 +9,7 @@ from whycad.audit.qa.figures import ALARM_BAR, POWER_BAR, STRONG, Power, QaFigur
 from whycad.audit.qa.musts import ALARM_CHECKS, LEAK_MUSTS, LEAST_CELL, MUSTS
 from whycad.audit.qa.one_set import LEAST_FALL, LEAST_RESPONSE
 from whycad.audit.qa.plan import ARTEFACTS
-from whycad.audit.qa.trusted import LEAST_SETS, trusted_from
+from whycad.audit.qa.trusted import LEAST_SETS, trusted_from, trusted_from_phi
 
 WIDTH = 120
 HEAD = f"""# Does the audit find what it must?
@@ -77,8 +77,53 @@ def _bars(figures: QaFigures) -> str:
         f"Shortcuts of phi {STRONG:g} or more found in at least {POWER_BAR:.0%} of sets by each check that must see "
         f"them; some false alarm in at most {ALARM_BAR:.0%} of sets without a fault; every leak found."
     )
-    lines = [f"- not kept: {line}" for line in missed] or ["All are kept."]
-    return "\n".join(["## Bars", "", fill(words, WIDTH), "", *lines, ""])
+    lines = [*(f"- not kept: {line}" for line in missed), "", "As counted:"] if missed else ["All are kept as counted:"]
+    counts = [f"- {what}: {_words(share)}" for what, share, _proven in _behind_bars(figures)]
+    parts = ["## Bars", "", fill(words, WIDTH), "", *lines, "", *counts, "", _proof(figures), ""]
+    return "\n".join([*parts, *_trusted_alone(figures), ""])
+
+
+def _behind_bars(figures: QaFigures) -> list[tuple[str, Share, bool]]:
+    """Return what each bar rests on: what was counted, the share, and whether its interval lies within the bar."""
+    rows = [row for row in figures.power if not row.artefact and row.phi >= STRONG]
+    strong = {check: _pooled([row for row in rows if row.check == check]) for check in ALARM_CHECKS}
+    found = {f"`{check}` found the shortcut in": share for check, share in strong.items() if share is not None}
+    found |= {f"`{LEAK_MUSTS[kind]}` found the leak in": share for kind, share in figures.leaks.items()}
+    counts = [(what, share, share.low >= POWER_BAR) for what, share in found.items()]
+    if figures.family.n:
+        alarm = ("some check warned, without a fault, in", figures.family, figures.family.high <= ALARM_BAR)
+        counts.insert(len(found) - len(figures.leaks), alarm)
+    return counts
+
+
+def _proof(figures: QaFigures) -> str:
+    """Say whether the bars hold by the intervals, and not only by the counts."""
+    proven = [one for _what, _share, one in _behind_bars(figures)]
+    if proven and all(proven):
+        return "By the intervals, too, the bars are kept."
+    which = f"only {sum(proven)} of these {len(proven)}" if any(proven) else "none of these"
+    return fill(
+        f"By the intervals the bars are not proven: {which} has an interval within its bar (at least {POWER_BAR:.0%} "
+        f"found, at most {ALARM_BAR:.0%} with a false alarm). That would take more sets.",
+        WIDTH,
+    )
+
+
+def _trusted_alone(figures: QaFigures) -> list[str]:
+    """Name the checks that are trusted alone, and those that are not."""
+    tested = {row.check for row in figures.power} | {LEAK_MUSTS[kind] for kind in figures.leaks}
+    alone = [check for check in ALARM_CHECKS if trusted_from_phi(figures, check) is not None]
+    kinds = {
+        "Trusted alone": alone,
+        f"Not trusted alone (less than {POWER_BAR:.0%} found, or fewer than {LEAST_SETS} sets)": [
+            check for check in ALARM_CHECKS if check in tested and check not in alone
+        ],
+        "With nothing planted that they must find": [check for check in ALARM_CHECKS if check not in tested],
+    }
+    return [
+        fill(f"- {title}: {', '.join(f'`{name}`' for name in names) or 'none'}", WIDTH, subsequent_indent="  ")
+        for title, names in kinds.items()
+    ]
 
 
 def _power_by_check(figures: QaFigures) -> str:

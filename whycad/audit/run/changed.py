@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from whycad.audit.changes.change import Canvas, Change, row_seed
 from whycad.audit.data.dataset import DatasetRef
-from whycad.audit.run.predicting import Case, plugin_digest, predict_all, read_cases, row_contents
+from whycad.audit.run.chunk_files import failure_text
+from whycad.audit.run.predicting import (
+    Case,
+    columns_digest,
+    outlined_contents,
+    plugin_digest,
+    predict_all,
+    read_cases,
+)
 from whycad.errors import DatasetError, WhyCadError
 
 if TYPE_CHECKING:
@@ -56,16 +64,17 @@ class ChangedJob:
 
     @property
     def digest(self) -> str:
-        """Hash of the task, the changes and the seed."""
+        """Hash of the task, of columns that it reads beside the images, the changes and the seed."""
         from whycad.registry import discover
 
         named = [asdict(change) for change in self.changes]
         plugin = discover().get(self.dataset.task)
-        return plugin_digest(plugin, changes=named, seed=self.seed, drawn=CHANGES_VERSION)
+        columns = columns_digest(self.dataset, plugin)
+        return plugin_digest(plugin, changes=named, seed=self.seed, drawn=CHANGES_VERSION, columns=columns)
 
     def content(self, rows: Sequence[int]) -> Sequence[str]:
-        """Return the hash of each row's image."""
-        return row_contents(self.dataset.open(), rows)
+        """Return the hash of each row's image and outline."""
+        return outlined_contents(self.dataset.open(), rows)
 
     def open(self) -> Worker:
         """Load the ensemble."""
@@ -98,9 +107,17 @@ def canvas_of(row: int, case: Case, dataset: AuditDataset, ensemble: Ensemble, s
     from whycad.audit.changes.outline import outline_of
 
     study, region = case
+    failed: list[WhyCadError] = []
 
     def look() -> NDArray[np.bool_] | None:
-        return outline_of(row, case, dataset, ensemble)
+        # A child that takes too long is waited for once, not for every change.
+        if failed:
+            raise failed[0]
+        try:
+            return outline_of(row, case, dataset, ensemble)
+        except WhyCadError as error:
+            failed.append(error)
+            raise
 
     return Canvas(study, region, ensemble.plugin, row_seed(seed, row), look)
 
@@ -182,7 +199,7 @@ def _enter(record: dict[str, object], copy: _Copy, outcome: Outcome | WhyCadErro
     place = copy.change
     columns["share"][place] = copy.share
     if isinstance(outcome, WhyCadError):
-        columns["why"][place] = str(outcome)
+        columns["why"][place] = failure_text(outcome)
         return
     prediction = outcome.prediction
     columns["decision"][place] = prediction.decision.kind.value

@@ -8,8 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from whycad.errors import may_pass
+
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from whycad.errors import WhyCadError
+
+# How the text of a failure ends that may pass, in the columns that say why rows failed.
+TRIED_AGAIN = "; the next run tries it again"
+WHY_COLUMNS = ("error", "why")
 
 
 @dataclass(frozen=True)
@@ -64,16 +72,38 @@ def read_chunk(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
         ) from error
 
 
-def is_sound(chunk: Chunk) -> bool:
-    """Tell whether a chunk's file is there, whole, and has as many rows as it should."""
+def failure_text(error: WhyCadError) -> str:
+    """Return what a chunk says of a row that failed; it tells whether the failure may pass."""
+    return f"{error}{TRIED_AGAIN}" if may_pass(error) else str(error)
+
+
+def is_sound(chunk: Chunk, *, tried: bool = False) -> bool:
+    """Tell whether a chunk's file is there, whole, and has as many rows as it should.
+
+    A failure in it that may pass must have been tried in this run.
+    """
     from whycad.errors import StoreError
 
     if not chunk.file.exists():
         return False
     try:
-        return int(read_chunk(chunk.file).num_rows) == len(chunk.rows)
+        table = read_chunk(chunk.file)
     except StoreError:
         return False
+    return int(table.num_rows) == len(chunk.rows) and (tried or not _may_pass(table))
+
+
+def _may_pass(table: pa.Table) -> bool:
+    """Tell whether a row failed in a way that may pass."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name in set(WHY_COLUMNS) & set(table.column_names):
+        texts = table[name]
+        texts = pc.list_flatten(texts) if pa.types.is_list(texts.type) else texts
+        if pa.types.is_string(texts.type) and pc.any(pc.ends_with(texts, TRIED_AGAIN)).as_py():
+            return True
+    return False
 
 
 def write_chunk(table: pa.Table, file: Path) -> None:

@@ -103,6 +103,8 @@ class EngineOptions:
         Given the job's name, rows done and rows in all.
     stopped : callable
         Asked before each part; a ``JobCancelledError`` follows where it says so.
+    tried : set of Path
+        Chunks that this run computed: failures in them that may pass are not tried again before the next run.
     """
 
     cache: Path
@@ -110,6 +112,7 @@ class EngineOptions:
     chunk: int = CHUNK
     told: Callable[[str, int, int], None] = field(default=lambda _name, _done, _total: None)
     stopped: Callable[[], bool] = field(default=lambda: False)
+    tried: set[Path] = field(default_factory=set, compare=False, repr=False)
 
 
 class Failures:
@@ -148,6 +151,8 @@ class Failures:
 def map_batches(job: BatchJob, rows: Sequence[int], options: EngineOptions) -> Chunks:
     """Compute a job for rows; what is on disk already is not computed again.
 
+    A chunk of an earlier run in which a row failed in a way that may pass is, once per ``options``.
+
     Raises
     ------
     JobCancelledError
@@ -160,7 +165,8 @@ def map_batches(job: BatchJob, rows: Sequence[int], options: EngineOptions) -> C
         What ``job.open`` raised.
     """
     chunks = chunks_of(job, rows, options)
-    todo = [chunk for chunk in chunks if not is_sound(chunk)]
+    todo = [chunk for chunk in chunks if not is_sound(chunk, tried=chunk.file in options.tried)]
+    options.tried.update(chunk.file for chunk in todo)
     done = sum(len(chunk.rows) for chunk in chunks) - sum(len(chunk.rows) for chunk in todo)
     options.told(job.name, done, len(rows))
     run = _run_on_ray if options.engine == "ray" else _run_here

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from whycad import __version__
 from whycad.audit.data.cases import UNKNOWN, AuditCases
 from whycad.audit.data.dataset import DatasetRef
-from whycad.audit.run.predicting import Case, read_cases, row_contents
+from whycad.audit.run.chunk_files import failure_text
+from whycad.audit.run.predicting import Case, columns_digest, read_cases, row_contents
 from whycad.errors import WhyCadError
 
 if TYPE_CHECKING:
@@ -38,11 +39,12 @@ class FoundJob:
 
     @property
     def digest(self) -> str:
-        """Hash of the task and the versions."""
+        """Hash of the task, of columns that it reads beside the images, and the versions."""
         from whycad.registry import discover
 
         plugin = discover().get(self.dataset.task)
-        facts = f"{plugin.id} {plugin.manifest.version} {DETECTORS_VERSION} {__version__}"
+        columns = columns_digest(self.dataset, plugin)
+        facts = f"{plugin.id} {plugin.manifest.version} {DETECTORS_VERSION} {__version__} {columns}"
         return hashlib.sha256(facts.encode()).hexdigest()
 
     def content(self, rows: Sequence[int]) -> Sequence[str]:
@@ -74,7 +76,7 @@ def _record(case: Case | WhyCadError, plugin: Plugin) -> dict[str, object]:
             raise case
         found = find_artefacts(case[0], plugin)
     except WhyCadError as error:
-        return {"error": str(error), "names": [], "shares": []}
+        return {"error": failure_text(error), "names": [], "shares": []}
     shares: dict[str, float] = {}
     for item in found:
         shares[item.name] = shares.get(item.name, 0.0) + float(item.mask.mean())

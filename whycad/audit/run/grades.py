@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whycad.audit.data.dataset import DatasetRef
-from whycad.audit.run.predicting import plugin_digest, read_cases, row_contents
+from whycad.audit.run.chunk_files import failure_text
+from whycad.audit.run.predicting import columns_digest, outlined_contents, plugin_digest, read_cases
 from whycad.errors import WhyCadError
 
 if TYPE_CHECKING:
@@ -47,19 +48,19 @@ class GradeJob:
 
     @property
     def digest(self) -> str:
-        """Hash of the task, its thresholds, the methods and the seed."""
+        """Hash of the task, of columns that it reads beside the images, its thresholds, the methods and the seed."""
         from whycad.map_grades import map_grades_of
         from whycad.registry import discover
 
         plugin = discover().get(self.dataset.task)
         thresholds = map_grades_of(plugin).thresholds.model_dump_json()
-        return plugin_digest(
-            plugin, methods=self.methods, seed=self.seed, thresholds=thresholds, measured=GRADES_VERSION
-        )
+        columns = columns_digest(self.dataset, plugin)
+        about = {"thresholds": thresholds, "measured": GRADES_VERSION, "columns": columns}
+        return plugin_digest(plugin, methods=self.methods, seed=self.seed, **about)
 
     def content(self, rows: Sequence[int]) -> Sequence[str]:
-        """Return the hash of each row's image."""
-        return row_contents(self.dataset.open(), rows)
+        """Return the hash of each row's image and outline."""
+        return outlined_contents(self.dataset.open(), rows)
 
     def open(self) -> Worker:
         """Load the ensemble."""
@@ -98,7 +99,7 @@ def _record(
         rows = examiner.measure([masked], thresholds)
         return {"error": "", "measures": json.dumps({one.method: _plain(one) for one in rows})}
     except WhyCadError as error:
-        return {"error": str(error), "measures": ""}
+        return {"error": failure_text(error), "measures": ""}
 
 
 def _outline(mask: NDArray[np.bool_] | None, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:

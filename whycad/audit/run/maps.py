@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whycad.audit.data.dataset import DatasetRef
-from whycad.audit.run.predicting import Case, plugin_digest, read_cases, row_contents
+from whycad.audit.run.chunk_files import failure_text
+from whycad.audit.run.predicting import Case, columns_digest, plugin_digest, read_cases, row_contents
 from whycad.errors import PredictionError, WhyCadError
 from whycad.manifest import Manifest
 from whycad.types import FloatArray
@@ -67,11 +68,12 @@ class MapJob:
 
     @property
     def digest(self) -> str:
-        """Hash of the task, the method and the seed."""
+        """Hash of the task, of columns that it reads beside the images, the method and the seed."""
         from whycad.registry import discover
 
         plugin = discover().get(self.dataset.task)
-        return plugin_digest(plugin, method=self.method, seed=self.seed, maps=MAPS_VERSION)
+        columns = columns_digest(self.dataset, plugin)
+        return plugin_digest(plugin, method=self.method, seed=self.seed, maps=MAPS_VERSION, columns=columns)
 
     def content(self, rows: Sequence[int]) -> Sequence[str]:
         """Return the hash of each row's image."""
@@ -107,7 +109,7 @@ def _record(case: Case | WhyCadError, method: str, ensemble: Ensemble, options: 
             raise case
         return nothing | {"error": ""} | _mapped(case, method, ensemble, options)
     except WhyCadError as error:
-        return nothing | {"error": str(error)}
+        return nothing | {"error": failure_text(error)}
 
 
 def _mapped(case: Case, method: str, ensemble: Ensemble, options: ExplainOptions) -> dict[str, object]:

@@ -14,7 +14,9 @@ import numpy as np
 
 from whycad import __version__
 from whycad.audit.data.dataset import DatasetRef
-from whycad.errors import WhyCadError
+from whycad.audit.data.files import FileData
+from whycad.audit.run.chunk_files import failure_text
+from whycad.errors import UnreadableError, WhyCadError
 from whycad.types import Region, Study
 
 if TYPE_CHECKING:
@@ -53,6 +55,18 @@ def plugin_digest(plugin: Plugin, **options: object) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def columns_digest(ref: DatasetRef, plugin: Plugin) -> str:
+    """Return the hash of what a task's cases are made of beside the images; empty where that is nothing.
+
+    Such as where a nodule is, or how far apart slices are. It belongs into the digest of every job that reads cases.
+    """
+    dataset = ref.open()
+    if isinstance(dataset, FileData):
+        return dataset.regions_sha256
+    reads_columns = plugin.manifest.input.needs_region or plugin.manifest.code.read_row is not None
+    return dataset.sha256 if reads_columns else ""
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file; not that of ``whycad.weights``, which loads torch for audits of data too."""
     with path.open("rb") as stream:
@@ -68,15 +82,13 @@ def read_cases(dataset: AuditDataset, rows: Sequence[int]) -> list[Case | WhyCad
     """Read rows' images; a row that fails has its error in its place."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from whycad.errors import DatasetError
-
     def one(row: int) -> Case | WhyCadError:
         try:
             return dataset.case(row)
         except WhyCadError as error:
             return error
         except OSError as error:
-            return DatasetError(f"the file cannot be read ({type(error).__name__})")
+            return UnreadableError(f"the file cannot be read ({type(error).__name__})")
 
     with ThreadPoolExecutor(2, thread_name_prefix="decode") as pool:
         return list(pool.map(one, rows))
@@ -121,9 +133,7 @@ class PredictJob:
         from whycad.registry import discover
 
         plugin = discover().get(self.dataset.task)
-        # Such as where a nodule is, or how far apart slices are.
-        reads_columns = plugin.manifest.input.needs_region or plugin.manifest.code.read_row is not None
-        columns = self.dataset.open().sha256 if reads_columns else ""
+        columns = columns_digest(self.dataset, plugin)
         return plugin_digest(plugin, device=choose_device(self.device or None).type, columns=columns)
 
     def content(self, rows: Sequence[int]) -> Sequence[str]:
@@ -157,6 +167,24 @@ def row_contents(dataset: AuditDataset, rows: Sequence[int]) -> list[str]:
     return found
 
 
+def outlined_contents(dataset: AuditDataset, rows: Sequence[int]) -> list[str]:
+    """Return ``row_contents`` with the hash of each row's outline, for jobs that look at ``dataset.mask``."""
+    found = zip(rows, row_contents(dataset, rows), strict=True)
+    return [f"{content}{_mask_content(dataset, row)}" for row, content in found]
+
+
+def _mask_content(dataset: AuditDataset, row: int) -> str:
+    try:
+        if isinstance(dataset, FileData):
+            found = dataset.mask_content(row)
+        else:
+            mask = dataset.mask(row)
+            found = "" if mask is None else hashlib.sha256(repr(mask.shape).encode() + mask.tobytes()).hexdigest()
+    except (WhyCadError, OSError):
+        found = "unreadable"
+    return f" mask {found}" if found else ""
+
+
 def outcomes_table(outcomes: Sequence[Outcome | WhyCadError], ensemble: Ensemble) -> pa.Table:
     """Return outcomes as an Arrow table, one row each."""
     import pyarrow as pa
@@ -171,7 +199,6 @@ def outcomes_table(outcomes: Sequence[Outcome | WhyCadError], ensemble: Ensemble
 
 
 def _outcome_row(outcome: Outcome | WhyCadError, nothing: np.ndarray, k: int) -> dict[str, object]:
-    failed = isinstance(outcome, WhyCadError)
     prediction = None if isinstance(outcome, WhyCadError) else outcome.prediction
     scored = prediction is not None and bool(prediction.predicted)
     members = prediction.member_probabilities if prediction is not None and scored else nothing
@@ -179,7 +206,7 @@ def _outcome_row(outcome: Outcome | WhyCadError, nothing: np.ndarray, k: int) ->
     parts = prediction.uncertainty if prediction is not None and scored else None
     features = None if isinstance(outcome, WhyCadError) else outcome.features
     return {
-        "error": str(outcome) if failed else "",
+        "error": failure_text(outcome) if isinstance(outcome, WhyCadError) else "",
         "members": np.asarray(members, np.float64).ravel().tolist(),
         "predicted": prediction.predicted if prediction is not None else "",
         "decision": prediction.decision.kind.value if prediction is not None else "failed",

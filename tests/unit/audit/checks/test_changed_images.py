@@ -158,6 +158,8 @@ def test_maps_are_graded_on_the_audited_images(honest):
     assert found is not None
     assert found.n == 10
     assert found.ci_low is not None
+    assert "hiding what the map marks lowers the score" in found.message
+    assert "of its range" in found.message
     assert "these images" in found.message
 
 

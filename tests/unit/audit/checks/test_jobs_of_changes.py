@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 from whycad.audit.changes.change import Change
+from whycad.audit.changes.fragile import FragilityJob
 from whycad.audit.run.changed import ABSENT, BY_SLICES, ChangedJob, changed_from
+from whycad.audit.run.chunk_files import TRIED_AGAIN
+from whycad.audit.run.engine import EngineOptions, map_batches
 from whycad.audit.run.found import FoundJob, artefacts_found
 from whycad.audit.run.grades import GradeJob
 from whycad.audit.run.maps import MapJob, maps_from
-from whycad.errors import DatasetError
+from whycad.audit.run.predicting import PredictJob
+from whycad.errors import DatasetError, DecodeLimitError
 
 CHANGES = (Change("insert", "white_corner"), Change("remove", "white_corner"), Change("corrupt", "noise", 2))
 
@@ -65,6 +69,53 @@ def test_a_row_that_cannot_be_read_has_its_reason_and_the_others_their_answers(h
     assert found.predicted[1, 0] >= 0
     maps = maps_from(MapJob(honest.ref, "ig", "cpu").open()([5, 6]), np.array([5, 6]))
     assert np.isnan(maps.maps[0]).all()
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        lambda ref: PredictJob(ref, "cpu"),
+        lambda ref: ChangedJob(ref, CHANGES, device="cpu"),
+        FoundJob,
+        lambda ref: MapJob(ref, "ig", "cpu"),
+        lambda ref: GradeJob(ref, ("ig",), "cpu"),
+        lambda ref: FragilityJob(ref, "cpu"),
+    ],
+)
+@pytest.mark.parametrize("error", [DecodeLimitError("the child was killed"), OSError("the disk is away")])
+def test_a_row_whose_image_could_not_be_read_for_once_is_read_by_the_next_run(
+    honest, monkeypatch, tmp_path, job, error
+):
+    case, failing = type(honest.dataset).case, [error]
+
+    def read(self, row):
+        if failing:
+            raise failing.pop()
+        return case(self, row)
+
+    monkeypatch.setattr(type(honest.dataset), "case", read)
+    made = job(honest.ref)
+
+    def why():
+        table = map_batches(made, [3], EngineOptions(tmp_path)).read()
+        return set(np.ravel(table["why" if "why" in table.column_names else "error"].to_pylist()))
+
+    assert all(text.endswith(TRIED_AGAIN) for text in why())
+    assert not any(text.endswith(TRIED_AGAIN) for text in why())
+
+
+def test_an_outline_that_could_not_be_read_for_once_is_no_missing_one(honest, monkeypatch):
+    calls = []
+
+    def mask(self, row):
+        calls.append(row)
+        raise DecodeLimitError("the child was killed")
+
+    monkeypatch.setattr(type(honest.dataset), "mask", mask)
+    parts = (Change("keep", "background"), Change("keep", "finding"), Change("keep", "border"))
+    table = ChangedJob(honest.ref, parts, device="cpu").open()([4])
+    assert table["why"].to_pylist()[0] == [f"the child was killed{TRIED_AGAIN}"] * 2 + [""]
+    assert calls == [4]
 
 
 def test_a_volume_that_is_read_slice_by_slice_is_left_alone(honest, monkeypatch):

@@ -99,6 +99,72 @@ def test_one_size_with_one_label_is_a_warning_and_mixed_sizes_are_none(pack, tex
     assert audited.worst("label_by_source") is Severity.OK
 
 
+@pytest.mark.parametrize(
+    ("n_sites", "per_site"), [(20, 10), (25, 8), (70, 3)], ids=["numbered sites", "small sites", "many sites"]
+)
+def test_many_numbered_sites_that_give_the_label_are_named(pack, textures, n_sites, per_site):
+    site = np.repeat(np.arange(1, n_sites + 1), per_site)
+    label = np.where(site % 2, "ill", "well")
+    (found,) = pack(images=textures(len(site)), label=label, site=site).about("label_by_source", "site")
+    assert found.severity is Severity.CRITICAL
+    assert "Labels follow the source: site" in found.message
+
+
+def test_a_source_that_gives_nearly_every_label_is_named(pack, textures):
+    generator = np.random.default_rng(0)
+    label = np.where(generator.random(200) < 0.5, "ill", "well")
+    site = np.where((label == "ill") ^ (generator.random(200) < 0.08), "clinic A", "clinic B")
+    (found,) = pack(images=textures(200), label=label, site=site).about("label_by_source", "site")
+    assert found.severity is Severity.CRITICAL
+    assert "of the images have the commonest label of theirs" in found.message
+
+
+def test_sites_by_chance_are_not_accused(pack, textures):
+    generator = np.random.default_rng(0)
+    for seed in range(4):
+        site = np.random.default_rng(seed).permutation(np.repeat(np.arange(25), 8))
+        label = np.where(generator.random(200) < 0.5, "ill", "well")
+        audited = pack(images=textures(200), label=label, site=site)
+        assert audited.about("label_by_source", "site") == []
+        assert any("gives the label (site)" in one.message for one in audited.result("label_by_source").findings)
+
+
+def test_two_patients_of_a_device_are_two_and_not_twenty(pack, textures):
+    patient = np.repeat(np.arange(20), 10)
+    label = np.where(np.random.default_rng(3).random(20) < 0.5, "ill", "well")[patient]
+    device = np.char.add("D", (patient // 2).astype(str))
+    audited = pack(images=textures(200), label=label, device=device, patient=patient.astype(str))
+    assert audited.about("label_by_source", "device") == []
+    alone = pack(images=textures(200), label=np.where(patient // 2 % 2, "ill", "well"), device=device)
+    assert alone.about("label_by_source", "device")
+
+
+def test_a_site_of_one_image_each_is_not_called_fine(pack, textures):
+    label = np.where(np.random.default_rng(0).random(120) < 0.5, "ill", "well")
+    site = np.array([f"clinic {i}" for i in range(120)])
+    result = pack(images=textures(120), label=label, site=site).result("label_by_source")
+    assert any(one.severity is Severity.UNKNOWN and "site" in one.message for one in result.findings)
+    assert not any("no column names a source" in one.message for one in result.findings)
+
+
+def test_numbered_subjects_are_subjects(pack, textures):
+    number = np.repeat(np.arange(1, 17), 12)
+    audited = pack(images=textures(192), label=np.where(number % 2, "a", "b"), subject_nr=number)
+    (found,) = audited.about("label_by_subject", "subject_nr")
+    assert found.severity is Severity.WARNING
+    assert "Few subjects stand behind a label" in found.message
+    assert len(set(audited.context.cases.groups.tolist())) == 16
+
+
+def test_no_patient_is_named_where_splits_are_torn(pack, textures):
+    patients = np.array(["Smith", "Smith", "Jones", "Brown"] * 10)
+    split = np.array(["train", "val", "train", "val"] * 10)
+    result = pack(images=textures(40), patient=patients, split=split).result("group_across_splits")
+    said = result.model_dump_json()
+    assert "Smith" not in said
+    assert "group 1" in said
+
+
 def test_groups_and_patients_on_both_sides_are_counted(pack, textures):
     groups, split = np.array(["a", "a", "b", "c"] * 10), np.array(["train", "val", "train", "val"] * 10)
     audited = pack(images=textures(40), group_id=groups, split=split)

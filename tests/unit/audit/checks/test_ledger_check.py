@@ -24,14 +24,26 @@ def context(out, purpose="audit", split="val"):
 
 def test_each_run_is_one_use_however_often_it_is_asked(tmp_path, checked):
     first = context(tmp_path / "a")
-    assert "used once." in checked("ledger", first).findings[0].message
-    assert "used once." in checked("ledger", first).findings[0].message
-    assert "used twice." in checked("ledger", context(tmp_path / "b")).findings[0].message
+    assert "has one use of split val;" in checked("ledger", first).findings[0].message
+    assert "has one use of split val;" in checked("ledger", first).findings[0].message
+    assert "has 2 uses of split val;" in checked("ledger", context(tmp_path / "b")).findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("split", "severity"), [("val", Severity.UNKNOWN), ("test", Severity.OK), ("Test 2", Severity.OK)]
+)
+def test_a_ledger_that_has_just_begun_vouches_for_a_test_split_only(tmp_path, checked, split, severity):
+    (finding,) = checked("ledger", context(tmp_path / "a", split=split)).findings
+    day = read_ledger(ledger_path()).entries[0].time_utc[:10]
+    assert finding.severity is severity
+    assert finding.message == (
+        f"The ledger, begun on {day}, has one use of split {split}; what was chosen before is not counted."
+    )
 
 
 def test_a_run_that_goes_on_is_not_counted_twice(tmp_path, checked):
     checked("ledger", context(tmp_path / "a"))
-    assert "used once." in checked("ledger", context(tmp_path / "a")).findings[0].message
+    assert "has one use of split val;" in checked("ledger", context(tmp_path / "a")).findings[0].message
 
 
 def test_choices_made_on_the_split_are_warned_of(tmp_path, checked, worries):
@@ -61,7 +73,7 @@ def test_other_weights_are_counted_apart(tmp_path, checked):
     manifest = other.manifest.model_copy(update={"weights": weights})
     changed = replace(other, plugin=replace(other.plugin, manifest=manifest))
     vars(changed)["answers"] = other.answers
-    assert "used twice, once with this model version" in checked("ledger", changed).findings[0].message
+    assert "has 2 uses of split val, once with this model version;" in checked("ledger", changed).findings[0].message
 
 
 def test_without_a_named_split_nothing_is_recorded(tmp_path):

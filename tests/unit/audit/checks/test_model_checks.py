@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -80,7 +81,32 @@ def test_many_images_of_few_groups_are_said_to_be_few(tmp_path, checked):
 
 def test_a_promised_sensitivity_that_is_missed_is_worrying(tmp_path, checked, worries):
     found = worries(checked("performance", simulated_context(recipe(signal=0.5, prevalence=(0.8, 0.2)), tmp_path)))
-    assert any("Operating point severe" in finding.message and "short of" in finding.message for finding in found)
+    assert any("the threshold for severe" in finding.message and "short of" in finding.message for finding in found)
+
+
+def test_a_threshold_and_the_answer_given_are_told_apart(clean, checked):
+    (point,) = [f for f in checked("performance", clean).findings if f.message.startswith("Operating point")]
+    assert "the threshold for severe has a sensitivity of" in point.message
+    (rarest,) = [f for f in checked("imbalance", clean).findings if "rarest class" in f.message and "n = " in f.message]
+    assert rarest.message.startswith("Sensitivity of the answer given, for the rarest class, class 1, is")
+    assert point.effect_name != rarest.effect_name
+
+
+def test_a_calibration_error_is_told_with_what_chance_gives(clean, checked):
+    finding = checked("calibration", clean).findings[0]
+    told = re.match(r"Calibration error is ([\d.]+), where chance alone gives ([\d.]+): ", finding.message)
+    error, chance = told.groups()
+    assert float(error) - float(chance) == pytest.approx(finding.effect, abs=0.002)
+    assert finding.effect_name == "calibration error beyond chance"
+
+
+def test_cases_without_an_answer_are_counted(small, checked):
+    context = context_of(small.cases, small.answers.members, small.out, small.options)
+    predicted, probabilities = context.answers.predicted.copy(), context.answers.members.copy()
+    predicted[:3], probabilities[:, :3] = -1, np.nan
+    vars(context)["answers"] = replace(context.answers, predicted=predicted, members=probabilities)
+    (finding,) = [f for f in checked("performance", context).findings if "got no answer" in f.message]
+    assert finding.message == "3 of 130 cases got no answer (0 failed, 3 refused)."
 
 
 def test_cells_of_the_confusion_matrix_open_their_cases(clean, checked):
@@ -127,13 +153,44 @@ def test_a_better_threshold_is_advised_and_measured_on_other_groups(tmp_path, ch
 
 
 def test_a_site_that_is_read_badly_is_found_by_subgroup_and_slice(faulty, checked, worries):
-    gaps = [f for f in worries(checked("subgroup", faulty)) if f.column == "site" and f.effect < 0]
-    assert any("site hand" in finding.message for finding in gaps)
+    gaps = [f for f in worries(checked("subgroup", faulty)) if f.column == "site"]
+    assert any("lower in images with site hand than in the others" in finding.message for finding in gaps)
     worst = [f for f in worries(checked("slice", faulty)) if "site" in f.column]
     assert "site hand" in worst[0].message
     sites = faulty.cases.column("site").values
     chosen = np.isin(faulty.cases.ids, worst[0].cases)
     assert (sites[chosen] == "hand").all()
+
+
+def test_only_the_worse_side_of_a_gap_is_a_finding_and_charts_mark_it_alike(faulty, checked, worries):
+    result = checked("subgroup", faulty)
+    found = worries(result)
+    assert found
+    assert all(finding.effect < 0 and " is lower in images " in finding.message for finding in found)
+    told = {(finding.column, finding.label, finding.effect_name) for finding in found if " and " not in finding.column}
+    assert len(told) == len([finding for finding in found if " and " not in finding.column])
+    (chart,) = [chart for chart in result.charts if chart.key == "gaps"]
+    marks = chart.series[0].marks
+    worried = [mark for mark in marks if mark.severity is not Severity.OK]
+    assert all(mark.x < 0 for mark in worried)
+    assert {(finding.effect, finding.severity) for finding in found} <= {(mark.x, mark.severity) for mark in worried}
+    (table,) = [table for table in result.tables if table.key == "gaps"]
+    place = [column.key for column in table.columns].index("gap")
+    assert any(row[place] > 0.05 for row in table.rows), "the better side stays in the table"
+
+
+def test_what_is_only_better_is_told_from_the_others(clean, checked, worries):
+    answers, site = clean.answers, clean.cases.column("site").values
+    rng = np.random.default_rng(0)
+    wrong = (site != "back") & (answers.label == 0) & (rng.random(len(site)) < 0.35)
+    context = context_of(clean.cases, answers.members, clean.out, clean.options)
+    best = np.where(site == "back", answers.label, answers.predicted)
+    vars(context)["answers"] = replace(context.answers, predicted=np.where(wrong, 1, best))
+    found = [f for f in worries(checked("subgroup", context)) if f.column == "site" and f.label == "c0"]
+    assert all(f.effect < 0 for f in found)
+    behind = np.isin(clean.cases.ids, [case for f in found for case in f.cases])
+    assert behind.any()
+    assert not (site[behind] == "back").any()
 
 
 def test_fairlearns_largest_difference_is_the_difference_of_the_levels(faulty, checked):

@@ -13,6 +13,7 @@ from whycad.audit.checks.label_issue import Judge, expected_share, label_issues,
 from whycad.audit.context import ModelAnswers
 from whycad.audit.findings import Severity
 from whycad.audit.trivial import Sample
+from whycad.manifest import Audit
 
 
 def test_labels_that_were_swapped_are_doubted_where_the_labels_can_be_told(pack, textures):
@@ -94,6 +95,20 @@ def test_three_images_establish_nothing_and_break_nothing(pack, textures):
     assert audited.worst("missing_metadata") is Severity.OK
 
 
+def test_images_without_a_label_and_sets_with_one_label_are_told(pack, textures):
+    label = np.array(["a", "b"])[np.arange(60) % 2]
+    some = pack(images=textures(60), label=np.where(np.arange(60) < 20, "", label), age=np.arange(60.0))
+    (told,) = some.about("missing_metadata", "label")
+    assert told.severity is Severity.WARNING
+    assert told.message.startswith("20 of 60 images have no label")
+    assert told.n_cases == 20
+    one = pack(images=textures(60), label=np.repeat("a", 60)).about("missing_metadata", "label")
+    assert [found.severity for found in one] == [Severity.UNKNOWN]
+    assert "have the same (a)" in one[0].message
+    none = pack(images=textures(60), label=np.repeat("", 60)).about("missing_metadata", "label")
+    assert [found.severity for found in none] == [Severity.WARNING, Severity.UNKNOWN]
+
+
 def test_the_audited_task_is_the_judge_where_there_is_one(pack, textures):
     n = 80
     label = np.arange(n) % 2
@@ -112,7 +127,7 @@ def test_the_audited_task_is_the_judge_where_there_is_one(pack, textures):
         error=np.full(n, ""),
         simulated=False,
     )
-    audited = replace(context, plugin=SimpleNamespace())
+    audited = replace(context, plugin=SimpleNamespace(manifest=SimpleNamespace(audit=Audit(), label_codes=())))
     vars(audited)["answers"] = answers
     (found,) = load_check("label_issue").run(audited).findings
     assert set(found.cases) == {"row-4", "row-9"}

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from whycad.audit.data.facts import BINS, DETAIL, STATS, THUMB, facts_from, facts_of, white_corner
+from whycad.audit.data.dataset import DatasetRef
+from whycad.audit.data.facts import BINS, DETAIL, STATS, THUMB, FactsJob, facts_from, facts_of, white_corner
+from whycad.audit.data.files import FileData
+from whycad.audit.run.engine import EngineOptions, map_batches
+from whycad.errors import CorruptImageError, DecodeLimitError
 
 
 def stats_of(picture, size=None):
@@ -39,6 +43,22 @@ def test_thumbnails_and_details_come_back_as_they_were(tmp_path):
     assert len(row["detail"]) == DETAIL * DETAIL
     assert abs(float(found.thumb.mean()) - float(picture.mean())) < 1
     assert found.histogram.sum() == pytest.approx(6)
+
+
+@pytest.mark.parametrize("error", [DecodeLimitError("the child was killed"), CorruptImageError("broken for good")])
+def test_a_picture_that_could_not_be_read_for_once_is_read_by_the_next_run(draw, tmp_path, monkeypatch, error):
+    draw("set/a.png")
+    job = FactsJob(DatasetRef(tmp_path / "set"))
+    pictures, failing = FileData.pictures, [error]
+    monkeypatch.setattr(FileData, "pictures", lambda self, rows: iter(failing) if failing else pictures(self, rows))
+
+    def read():
+        return facts_from(map_batches(job, [0], EngineOptions(tmp_path / "cache")).read()).error.tolist()
+
+    before = read()
+    assert str(error) in before[0]
+    failing.clear()
+    assert read() == ([""] if isinstance(error, DecodeLimitError) else before)
 
 
 def test_a_white_corner_is_seen_inside_black_bars():

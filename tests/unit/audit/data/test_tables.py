@@ -174,3 +174,31 @@ def test_dates_and_notes_are_left_out_and_said(table, draw):
         "holds dates and was left out",
         "differs in most rows and was left out",
     ]
+
+
+def test_two_lesions_of_a_patient_are_one_group(table, draw):
+    draw("1.png", 1)
+    rows = "1.png,p1,l1\n1.png,p1,l2\n1.png,,l3\n1.png,,\n"
+    assert table("image,patient,group\n" + rows).cases.groups.tolist() == ["p1", "p1", "l3", "row-3"]
+
+
+def test_a_column_that_names_subjects_is_the_patient(table, draw):
+    draw("1.png", 1)
+    cases = table("image,volunteer_no\n" + "1.png,7\n1.png,8\n").cases
+    assert cases.groups.tolist() == ["7", "8"]
+    assert cases.subject_name == "volunteer_no"
+    assert cases.columns == ()
+
+
+def test_folders_are_those_below_the_table_however_they_are_written(table, draw, tmp_path):
+    draw("im/1.png", 1)
+    cells = ["im/1.png", "./im/1.png", f"{tmp_path}/im/1.png", "im/../im/1.png", "1.png", "/elsewhere/Smith/1.png"]
+    sources = table("image\n" + "\n".join(cells) + "\n").cases.sources
+    assert sources is not None
+    assert sources.tolist() == ["im", "im", "im", "im", ".", UNKNOWN]
+
+
+def test_none_and_na_may_be_classes_and_nan_is_no_label(table, draw):
+    draw("1.png", 1)
+    cases = table("image,label\n" + "".join(f"1.png,{name}\n" for name in ("none", "NA", "tumour", "nan", ""))).cases
+    assert cases.labels.tolist() == ["none", "NA", "tumour", UNKNOWN, UNKNOWN]

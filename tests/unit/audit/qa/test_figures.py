@@ -158,11 +158,33 @@ def test_few_sets_earn_no_trust():
 def test_bars_that_are_not_kept_are_named():
     good = figures_of([*many(20), *many(20, phi=0.0, uses=False)])
     assert unmet(good) == []
-    assert "All are kept." in qa_page(good)
+    assert "All are kept as counted:" in qa_page(good)
+    assert "- `metadata_label` found the shortcut in: 20 of 20 sets (83% to 100%)" in qa_page(good)
     bad = figures_of([*many(20, seen=False), *many(3, phi=0.0, uses=False, alarms=["slice"])])
     assert [line.split()[0] for line in unmet(bad)] == ["metadata_prediction", "some"]
     leaks = figures_of([result(0, phi=0.0, leak="source").model_copy(update={"seen": {"label_by_source": False}})])
     assert any(line.startswith("label_by_source") for line in unmet(leaks))
+
+
+def bars_of(figures):
+    return " ".join(qa_page(figures).partition("## Bars")[2].partition("## Power by check")[0].split())
+
+
+def test_counts_prove_no_bar_where_the_interval_is_wide():
+    few = bars_of(figures_of([*many(20), *many(20, phi=0.0, uses=False)]))
+    assert "By the intervals the bars are not proven: none of these has an interval within its bar" in few
+    some = bars_of(figures_of([*many(20), *many(100, phi=0.0, uses=False)]))
+    assert "not proven: only 1 of these 3" in some
+    assert "some check warned, without a fault, in: 0 of 100 sets (0% to 4%)" in some
+    assert "the bars are kept." in bars_of(figures_of([*many(100), *many(100, phi=0.0, uses=False)]))
+
+
+def test_checks_that_are_trusted_alone_are_named_and_those_that_are_not():
+    bars = bars_of(figures_of([*many(20, phi=0.5, seen=False), *many(20, phi=0.0, uses=False)]))
+    assert "Trusted alone: `metadata_label` -" in bars
+    assert "sets): `metadata_prediction` -" in bars
+    assert "As counted:" in bars
+    assert "`slice`" in bars.partition("With nothing planted")[2]
 
 
 def test_the_page_has_every_table_and_says_that_all_is_simulated():

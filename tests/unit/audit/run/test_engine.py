@@ -10,14 +10,25 @@ import sys
 import threading
 import time
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from whycad.audit.run.chunk_files import failure_text
 from whycad.audit.run.engine import PART, EngineOptions, StagedWorker, chunks_of, map_batches, parts_of
-from whycad.errors import DatasetError, JobCancelledError, PredictionError, StoreError
+from whycad.errors import (
+    DatasetError,
+    DecodeLimitError,
+    JobCancelledError,
+    MemoryShortError,
+    PluginError,
+    PredictionError,
+    StoreError,
+    UnreadableError,
+)
 from whycad.testing.batch_jobs import CountingJob
 
 SCRIPT = """
@@ -149,6 +160,71 @@ def test_a_full_disk_is_named_and_no_part_of_a_file_stays(job, options, monkeypa
     with pytest.raises(StoreError, match=r"No space left on device.*--cache.*--resume"):
         map_batches(job, range(10), options)
     assert not [path for path in options.cache.rglob("*") if path.is_file()]
+
+
+class Failing:
+    """A job some of whose rows fail, until they do no longer."""
+
+    name, digest = "failing", "2" * 64
+
+    def __init__(self, error, column):
+        self.errors = {40: error, 100: DatasetError("broken for good")}
+        self.column = column
+        self.computed = []
+
+    def content(self, rows):
+        return [str(row) for row in rows]
+
+    def open(self):
+        return self.compute
+
+    def compute(self, rows):
+        self.computed += rows
+        texts = [failure_text(self.errors[row]) if row in self.errors else "" for row in rows]
+        return pa.table({self.column: texts if self.column == "error" else [["", text] for text in texts]})
+
+
+@pytest.mark.parametrize("column", ["error", "why"])
+@pytest.mark.parametrize("kind", [DecodeLimitError, UnreadableError, MemoryShortError, StoreError])
+def test_a_failure_that_may_pass_is_tried_again_once_by_each_run(tmp_path, kind, column):
+    job, chunk = Failing(kind("too slow"), column), list(range(32, 64))
+
+    def run():
+        return EngineOptions(tmp_path / "cache", chunk=32)
+
+    first = run()
+    table = map_batches(job, range(128), first).read()
+    assert "too slow" in str(table[column][40])
+    job.computed.clear()
+    map_batches(job, range(128), replace(first, told=lambda *_: None))
+    assert job.computed == []
+    second = run()
+    for _ in range(2):
+        map_batches(job, range(128), second)
+    assert job.computed == chunk
+    del job.errors[40]
+    job.computed.clear()
+    table = map_batches(job, range(128), run()).read()
+    assert job.computed == chunk
+    assert not any(table[column][40].as_py())
+    map_batches(job, range(128), run())
+    assert job.computed == chunk
+
+
+def test_what_an_earlier_run_had_is_kept_where_another_try_is_stopped(tmp_path):
+    job = Failing(DecodeLimitError("too slow"), "error")
+    map_batches(job, range(64), EngineOptions(tmp_path, chunk=32))
+    with pytest.raises(JobCancelledError):
+        map_batches(job, range(64), EngineOptions(tmp_path, chunk=32, stopped=lambda: True))
+    assert all(chunk.file.exists() for chunk in chunks_of(job, range(64), EngineOptions(tmp_path, chunk=32)))
+
+
+def test_lack_of_memory_in_other_software_may_pass():
+    error = PluginError("preprocess raised MemoryError")
+    error.__cause__ = MemoryError()
+    assert failure_text(error) != str(error)
+    error.__cause__ = ValueError()
+    assert failure_text(error) == str(error)
 
 
 class Reading:

@@ -134,4 +134,3 @@ def test_what_holds_of_the_others_is_told_of_them(value: str, told: bool) -> Non
     body = {"check": "subgroup", "severity": "warning", "message": message, "column": "site"}
     summary = sample_summary().model_copy(update={"findings": (Finding.model_validate(body),)})
     assert bool(case_lines(summary, (), {"site": value})) is told
-

@@ -311,6 +311,11 @@ class Manifest(_Section):
         """Label codes in declared order, which is the order of every probability array."""
         return tuple(label.code for label in self.labels)
 
+    def point_name(self, name: str) -> str:
+        """Return an operating point's name for readers, labels as they are written: ``at least F2``."""
+        written = {label.code.lower(): label.code for label in self.labels if label.name == label.code}
+        return " ".join(written.get(word, word) for word in name.split("_"))
+
     def label(self, code: str) -> Label:
         """Return the label with this code.
 

@@ -12,6 +12,7 @@ from whycad.manifest import Manifest
 from whycad.registry import PluginEntry
 from whycad.types import EvidenceLevel, TaskKind
 from whycad.uncertainty.calibration_parts import HeldOutRisk
+from whycad.wording import method_name
 
 KINDS = {
     TaskKind.BINARY: "one of two labels",
@@ -56,7 +57,8 @@ def _card(entry: PluginEntry, manifest: Manifest) -> None:
         st.markdown(f"### {plain(manifest.title)}" + ("  :orange-badge[simulated data]" if simulated else ""))
         st.markdown(plain(manifest.intended_use, 600))
         careful = [label.name for label in manifest.labels if label.must_not_miss]
-        points = [f"{p.name}: sensitivity {100 * p.sensitivity:.0f} %" for p in manifest.operating_points]
+        named = [(manifest.point_name(point.name), point.sensitivity) for point in manifest.operating_points]
+        points = [f"{name}: sensitivity {100 * sensitivity:.0f} %" for name, sensitivity in named]
         rows(
             [
                 ("Reads", reads_words(manifest)),
@@ -64,7 +66,7 @@ def _card(entry: PluginEntry, manifest: Manifest) -> None:
                 ("Network input, pixels", " x ".join(str(side) for side in manifest.input.shape)),
                 ("Must not be missed", ", ".join(careful) or "none"),
                 ("Operating points", "; ".join(points) or "none"),
-                ("Explanations", ", ".join(manifest.explain.methods)),
+                ("Explanations", ", ".join(map(method_name, manifest.explain.methods))),
                 ("Members", str(len(manifest.weights.files)) if manifest.weights.files else "not trained yet"),
                 *_calibrated(entry),
             ],

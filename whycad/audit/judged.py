@@ -161,9 +161,8 @@ class Judged:
         return within_sentence(self.name(code))
 
     def point_name(self, name: str) -> str:
-        """Return an operating point's name for readers, labels as they are written: ``at least F2``."""
-        written = {code.lower(): code for code in self.codes if self.name(code) == code}
-        return " ".join(written.get(word, word) for word in name.split("_"))
+        """Return an operating point's name for readers."""
+        return self.manifest.point_name(name)
 
     def n_of(self, code: str) -> int:
         """Return how many cases of a label there are."""

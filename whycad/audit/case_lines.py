@@ -26,10 +26,11 @@ SHORTCUT_CHECKS = (
 )  # fmt: skip
 TELLING = (Severity.CRITICAL, Severity.WARNING)
 MOST_FINDINGS = 60
-# As the audit names the levels of a number: ``<40``, ``40-59``, ``0.1 to <0.4``, ``60+``.
+# How a finding names the worse side where that is everybody else.
 OTHERS = "images other than those with"
 # How a finding says a ratio of shares.
 TIMES = re.compile(r"[\d,.]*\d times (?:commoner|rarer)")
+# As the audit names the levels of a number: ``<40``, ``40-59``, ``0.1 to <0.4``, ``60+``.
 RANGE = r"(<[\d.]*\d|[\d.]*\d(?:-[\d.]*\d| to <[\d.]*\d|\+))"
 MAX_BYTES = 1024 * 1024
 

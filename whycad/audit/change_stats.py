@@ -48,6 +48,11 @@ class Effect:
             return False
         return self.p < ALPHA and (self.low > 0 or self.high < 0)
 
+    @property
+    def far_end(self) -> float:
+        """How large it may be by its interval, of either sign; infinite where there is none."""
+        return float("inf") if self.low is None or self.high is None else max(abs(self.low), abs(self.high))
+
 
 def p_of(estimate: Estimate, n_groups: int, nothing: float = 0.0) -> float:
     """Return the two-sided p value of a figure against ``nothing``, by its bootstrap standard error and Student's t."""

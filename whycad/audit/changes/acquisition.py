@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from whycad.audit.bootstrap import Statistic
 from whycad.audit.change_stats import Effect, effects, interval_words, size_words
-from whycad.audit.changes.paired_tables import far_end
 from whycad.audit.changes.skill import balanced_accuracy, difference
 from whycad.audit.changes.words import listed
 from whycad.audit.context import AuditContext
@@ -58,7 +57,7 @@ def acquisition_part(context: AuditContext) -> Part:
     loud = {key: effect for key, effect in found.items() if effect.sure and abs(effect.value) >= WORTH_A_LOOK}
     findings = [_loud(context, *key, effect) for key, effect in loud.items()]
     quiet = {key: effect for key, effect in found.items() if key not in loud}
-    alike = {key: effect for key, effect in quiet.items() if far_end(effect) < LARGE}
+    alike = {key: effect for key, effect in quiet.items() if effect.far_end < LARGE}
     open_ones = {key: effect for key, effect in quiet.items() if key not in alike}
     findings += [part(some) for part, some in ((_alike, alike), (_not_alike, open_ones)) if some]
     return tuple(findings), (_table(found),), ""
@@ -139,9 +138,9 @@ def _alike(found: dict[tuple[str, str], Effect]) -> Finding:
 
 def _not_alike(found: dict[tuple[str, str], Effect]) -> Finding:
     """Name the ways of acquisition that are neither shown to differ nor shown to be alike."""
-    found = dict(sorted(found.items(), key=lambda item: -far_end(item[1])))
+    found = dict(sorted(found.items(), key=lambda item: -item[1].far_end))
     widest = next(iter(found.values()))
-    size = f"differ by as much as {far_end(widest):.2f}" if widest.low is not None else "differ by an unknown amount"
+    size = f"differ by as much as {widest.far_end:.2f}" if widest.low is not None else "differ by an unknown amount"
     return Finding(
         check=CHECK_ID,
         severity=Severity.UNKNOWN,

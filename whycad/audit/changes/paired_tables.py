@@ -50,7 +50,7 @@ def paired_findings(context: AuditContext, found: Paired, wording: Wording) -> l
     loud = [kind for kind in enough if found.severity(kind, found.leading(kind)[0]) is not Severity.OK]
     quiet = [kind for kind in enough if kind not in loud]
     findings = sorted((_loud(context, found, kind, wording) for kind in loud), key=lambda one: -abs(one.effect or 0))
-    small = [kind for kind in quiet if far_end(_farthest(found, kind)) < LARGE]
+    small = [kind for kind in quiet if _farthest(found, kind).far_end < LARGE]
     open_ones = [kind for kind in quiet if kind not in small]
     if small:
         findings.append(_small(found, small, wording))
@@ -90,14 +90,9 @@ def _loud(context: AuditContext, found: Paired, kind: str, wording: Wording) -> 
     )
 
 
-def far_end(plain: Effect) -> float:
-    """Return how large a change may be by its interval; infinite where there is none."""
-    return float("inf") if plain.low is None or plain.high is None else max(abs(plain.low), abs(plain.high))
-
-
 def _farthest(found: Paired, kind: str) -> Effect:
     """Return an artefact's change against the image itself that may be largest."""
-    return max((found.plain[kind, code] for code in found.codes), key=far_end)
+    return max((found.plain[kind, code] for code in found.codes), key=lambda effect: effect.far_end)
 
 
 def _control_is_louder(found: Paired, kind: str, code: str) -> bool:
@@ -109,7 +104,7 @@ def _control_is_louder(found: Paired, kind: str, code: str) -> bool:
 def _severity_shown(found: Paired, kind: str, code: str) -> Severity:
     """Return the severity, where a change that is not shown to be small is not called fine."""
     severity = found.severity(kind, code)
-    return Severity.UNKNOWN if severity is Severity.OK and far_end(found.plain[kind, code]) >= LARGE else severity
+    return Severity.UNKNOWN if severity is Severity.OK and found.plain[kind, code].far_end >= LARGE else severity
 
 
 def _small(found: Paired, kinds: list[str], wording: Wording) -> Finding:
@@ -143,7 +138,7 @@ def _louder_control(found: Paired, kinds: list[str], wording: Wording) -> str:
 
 def _not_small(found: Paired, kinds: list[str], wording: Wording) -> Finding:
     """Name the artefacts that are neither shown to matter nor shown not to."""
-    kinds = sorted(kinds, key=lambda kind: -far_end(_farthest(found, kind)))
+    kinds = sorted(kinds, key=lambda kind: -_farthest(found, kind).far_end)
     plain = _farthest(found, kinds[0])
     verbs = [" could move a probability", *[""] * (len(kinds) - 1)]
     named = [f"{wording.name(kind)}{verb} {_size(found, kind)}" for kind, verb in zip(kinds, verbs, strict=True)]
@@ -161,9 +156,9 @@ def _not_small(found: Paired, kinds: list[str], wording: Wording) -> Finding:
 
 def _size(found: Paired, kind: str) -> str:
     """Say how far an artefact may move a probability: ``by up to 0.17 (n = 30)``."""
-    code = max(found.codes, key=lambda one: far_end(found.plain[kind, one]))
+    code = max(found.codes, key=lambda one: found.plain[kind, one].far_end)
     effect, plain = found.effects[kind, code], found.plain[kind, code]
-    size = f"by up to {far_end(plain):.2f}" if plain.low is not None else "by an unknown amount"
+    size = f"by up to {plain.far_end:.2f}" if plain.low is not None else "by an unknown amount"
     control = ""
     if _control_is_louder(found, kind, code):
         control = "; a control moves it further"

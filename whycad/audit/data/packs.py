@@ -108,7 +108,8 @@ def pack_cases(pack: Pack, plugin: Plugin | None) -> AuditCases:
     labels = [_class(name) for name in names] if plugin is None else [label_code(n, plugin.manifest) for n in names]
     order = tuple(dict.fromkeys(pack.class_names())) or tuple(sorted(set(labels) - {UNKNOWN}))
     group = next((name for name in GROUP_COLUMNS if pack.column(name) is not None), None)
-    subject = subject_column(name for name in pack.arrays if pack.column(name) is not None)
+    there = ((name, column) for name in pack.arrays if (column := pack.column(name)) is not None and column.ndim == 1)
+    subject = subject_column((name, np.unique(column)) for name, column in there)
     groups = [pack.group(row) for row in range(n)]
     if group is None and subject is not None:
         groups = [pack.text(subject, row) or f"row-{row}" for row in range(n)]

@@ -73,7 +73,7 @@ def roles_of(sheet: Sheet) -> dict[str, str]:
     by_name = {name.casefold(): name for name in sheet.columns}
     found = {role: next((by_name[n] for n in names if n in by_name), None) for role, names in ROLES.items()}
     if found["patient"] is None:
-        found["patient"] = subject_column(sheet.columns)
+        found["patient"] = subject_column(sheet.columns.items())
     return {role: name for role, name in found.items() if name is not None}
 
 

@@ -16,6 +16,8 @@ _SOURCE = re.compile(
     r"synthetic",
     re.IGNORECASE,
 )
+_COUNT = re.compile(r"(n|num|number|count|is|has|was|per)_", re.IGNORECASE)
+_FLAG = frozenset({"", "yes", "no", "true", "false", "y", "n", "t", "f", "0", "1", "nan", "unknown"})
 # Whole numbers in columns of these names are codes, not quantities.
 _CODED = re.compile(
     r"(.*_)?(source|vendor|scanner|device|camera|machine|institution|hospital|centre|center|station|site|clinic|dataset|"
@@ -25,8 +27,8 @@ _CODED = re.compile(
 
 
 def names_subjects(name: str) -> bool:
-    """Whether a column says who an image is of."""
-    return _SUBJECT.fullmatch(name) is not None
+    """Whether a column says who an image is of; counts of people do not."""
+    return _SUBJECT.fullmatch(name) is not None and _COUNT.match(name) is None
 
 
 def names_a_source(name: str) -> bool:
@@ -39,6 +41,7 @@ def holds_codes(name: str) -> bool:
     return names_subjects(name) or _CODED.fullmatch(name) is not None
 
 
-def subject_column(names: Iterable[str]) -> str | None:
-    """Return the first column that says who an image is of."""
-    return next((name for name in names if names_subjects(name)), None)
+def subject_column(columns: Iterable[tuple[str, Iterable[object]]]) -> str | None:
+    """Return the first column (name, cells) that says who an image is of; flags and counts of people do not."""
+    named = ((name, cells) for name, cells in columns if names_subjects(name))
+    return next((name for name, cells in named if not {str(cell).strip().casefold() for cell in cells} <= _FLAG), None)

@@ -202,3 +202,13 @@ def test_none_and_na_may_be_classes_and_nan_is_no_label(table, draw):
     draw("1.png", 1)
     cases = table("image,label\n" + "".join(f"1.png,{name}\n" for name in ("none", "NA", "tumour", "nan", ""))).cases
     assert cases.labels.tolist() == ["none", "NA", "tumour", UNKNOWN, UNKNOWN]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"), [("volunteer", ("yes", "no")), ("n_patients", ("3", "7")), ("animal", "01")]
+)
+def test_flags_and_counts_of_people_are_no_patients(table, draw, name, cells):
+    draw("1.png", 1)
+    cases = table(f"image,{name}\n" + "".join(f"1.png,{cell}\n" for cell in cells)).cases
+    assert cases.groups.tolist() == ["row-0", "row-1"]
+    assert cases.patients is None

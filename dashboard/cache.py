@@ -294,5 +294,4 @@ def _freeze() -> None:
     import pandas as pd  # noqa: F401  # what pages use must be loaded before the freeze
     import plotly.graph_objects as go  # noqa: F401
 
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # with what little garbage there is: a collection would hold up all other threads at the first click

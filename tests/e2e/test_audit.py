@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, TimeoutError, expect
 
 from whycad.audit.run.record import RunRecord, write_record
 from whycad.testing.plugins import TinyPlugin, write_plugin
@@ -73,8 +73,12 @@ def audit(app_url: str, browser: Browser, browser_context_args: dict[str, Any]) 
     page.set_default_timeout(SLOW_MS)
     expect.set_options(timeout=SLOW_MS)
     page.goto(app_url)
-    page.get_by_role("link", name="Audit").click()
-    page.locator(".st-key-audit-bar").wait_for()
+    page.get_by_test_id("stFileUploader").wait_for()
+    settled(page).get_by_role("link", name="Audit").click()  # links are drawn anew while the first page loads
+    try:
+        page.locator(".st-key-audit-bar").wait_for()
+    except TimeoutError:
+        pytest.fail(f"no Audit view at {page.url}; the page says:\n{page.inner_text('body')[:1500]}")
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
     yield settled(page)

@@ -67,7 +67,7 @@ class Subgroup(_Section):
             age = next((metadata[name] for name in AGE_FIELDS if name in metadata), None)
             return isinstance(age, int | float) and in_band(float(age), self.value)
         known = metadata.get(self.field)
-        return known is not None and _plain(str(known)) == _plain(self.value)
+        return known is not None and same_level(known, self.value)
 
 
 class OperatingFigures(_Section):
@@ -133,6 +133,11 @@ def in_band(value: float, band: str) -> bool:
     if len(numbers) == 1 and band.strip().startswith(("<", "under")):
         return value < numbers[0]
     return len(numbers) == 1 and value >= numbers[0]
+
+
+def same_level(value: MetadataValue, level: str) -> bool:
+    """Tell whether a value is the one that a level names, whatever its case and spaces; ``F`` is ``female``."""
+    return _plain(str(value)) == _plain(level)
 
 
 _SEXES = {"f": "female", "m": "male"}

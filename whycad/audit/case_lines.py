@@ -10,11 +10,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from whycad.audit.data_words import times_words
 from whycad.audit.findings import Audit, Finding, Severity
 from whycad.audit.run.runs import find_runs
-from whycad.audit.words import effect_words, is_ratio
+from whycad.audit.words import effect_words
 from whycad.errors import DatasetError, ManifestError
-from whycad.performance import in_band
+from whycad.performance import in_band, same_level
 from whycad.plugin import Plugin
 from whycad.types import MetadataValue
 from whycad.whatif.artefacts import artefact_words
@@ -26,12 +27,8 @@ SHORTCUT_CHECKS = (
 )  # fmt: skip
 TELLING = (Severity.CRITICAL, Severity.WARNING)
 MOST_FINDINGS = 60
-# How a finding names the worse side where that is everybody else.
-OTHERS = "images other than those with"
-# How a finding says a ratio of shares.
-TIMES = re.compile(r"[\d,.]*\d times (?:commoner|rarer)")
-# As the audit names the levels of a number: ``<40``, ``40-59``, ``0.1 to <0.4``, ``60+``.
-RANGE = r"(<[\d.]*\d|[\d.]*\d(?:-[\d.]*\d| to <[\d.]*\d|\+))"
+# The level of an artefact that is in the image.
+PRESENT = "yes"
 MAX_BYTES = 1024 * 1024
 
 
@@ -175,32 +172,19 @@ def _artefact_line(name: str, summary: AuditSummary, label_name: Callable[[str],
 
 
 def _fact_line(name: str, value: MetadataValue, summary: AuditSummary) -> CaseLine | None:
-    """Return a line where a finding names this very value, or a range that holds it.
-
-    In its column (``sex=female``) or in its words (``with age 40-59``).
-    """
+    """Return a line where a finding is of images with this very value, or with a range that holds it."""
     known = bool(value.strip()) if isinstance(value, str) else isinstance(value, int | float)
     if not known or isinstance(value, bool):
         return None
-    about = [
-        f for f in summary.findings
-        if _folded(name) in _names(f.column.partition("=")[0]) and _tells_of(f, name, value)
-    ]  # fmt: skip
+    about = [f for f in summary.findings if _folded(name) in _names(f.column) and _is_at(f.level, value)]
     what = f"{name.replace('_', ' ')} {str(value).strip()}"
     return None if not about else CaseLine(what, _sentence(about), about[0].severity)
 
 
-def _tells_of(finding: Finding, name: str, value: MetadataValue) -> bool:
-    """Tell whether a finding is of the group that a value lies in."""
-    told = f"{finding.column} {finding.message}"
-    # Such a finding is of everybody whose value it does not name.
-    if OTHERS in told:
-        return not _tells_of(finding.model_copy(update={"message": told.replace(OTHERS, "")}), name, value)
-    if isinstance(value, str):
-        return bool(re.search(rf"(?<!\w){re.escape(value.strip())}(?!\w)", told, re.IGNORECASE))
-    column = re.escape(name.replace("_", " "))
-    ranges = re.findall(rf"(?<!\w){column}(?: is)?[ =]{RANGE}", told.replace("_", " "), re.IGNORECASE)
-    return any(in_band(float(value), band) for band in ranges)
+def _is_at(level: str, value: str | float) -> bool:
+    if not level:
+        return False
+    return same_level(value, level) or (not isinstance(value, str) and in_band(float(value), level))
 
 
 def _sentence(about: Sequence[Finding], with_one: Callable[[str], str] | None = None) -> str:
@@ -214,18 +198,15 @@ def _sentence(about: Sequence[Finding], with_one: Callable[[str], str] | None = 
 
 
 def _words(finding: Finding, with_one: Callable[[str], str] | None) -> str:
-    ratio = is_ratio(finding) and finding.check == "metadata_label" and finding.label and finding.effect
     # A level other than "yes" is named in the message, whose words then stay as they are.
-    if with_one is None or not ratio or not finding.effect or " whose " in finding.message:
+    if with_one is None or finding.share_ratio is None or finding.level != PRESENT:
         return finding.message if finding.message.endswith(".") else f"{finding.message}."
-    said = TIMES.search(finding.message)
-    if said is None:
-        return finding.message
-    return f"{with_one(finding.label)} was {said.group()} with one ({finding.effect_name} {effect_words(finding)})."
+    times = times_words(finding.share_ratio)
+    return f"{with_one(finding.label)} was {times} with one ({finding.effect_name} {effect_words(finding)})."
 
 
 def _names(column: str) -> set[str]:
-    parts = re.split(r" and |[,;]", column.partition("=")[0])
+    parts = re.split(r" and |[,;]", column)
     return {_folded(part.strip().removesuffix("_in_image")) for part in parts}
 
 

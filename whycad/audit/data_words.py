@@ -44,12 +44,11 @@ def compared(label: str, where: str, found: OddsRatio) -> str:
         return f"all images {where} are {label}"
     if c == 0:
         return f"{label} occurs only in images {where}"
-    return f"{label} is {times_words(found)} in images {where}"
+    return f"{label} is {times_words(found.share_ratio)} in images {where}"
 
 
-def times_words(found: OddsRatio) -> str:
-    """Return how much commoner or rarer something is: the ratio of its shares."""
-    ratio = found.share_ratio
+def times_words(ratio: float) -> str:
+    """Return how much commoner or rarer something is, from the ratio of its shares."""
     size = max(ratio, 1 / ratio)
     return f"{size:.{0 if size >= 10 else 1}f} times {'commoner' if ratio > 1 else 'rarer'}"
 

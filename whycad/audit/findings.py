@@ -37,14 +37,19 @@ class Finding(_Part):
     ``effect`` is in the unit that ``effect_name`` names, and ``no_effect`` is the value that means
     "nothing". ``n`` counts the cases that it rests on; ``cases`` are ids of those behind it (at most
     ``MAX_CASES``, the clearest first) and ``n_cases`` how many there are in all. ``column`` is the
-    metadata column, artefact, corruption or method; ``label`` the class that it is about.
+    metadata column, artefact, corruption or method; ``label`` the class that it is about. Where the
+    finding is of images with one level of the column, ``level`` names it as the tables do (``trunk``,
+    ``40-59``, ``yes``), and ``share_ratio`` is the label's share among them over its share among all
+    others, where both are above 0.
     """
 
     check: str
     severity: Severity
     message: str
     column: str = ""
+    level: str = ""
     label: str = ""
+    share_ratio: float | None = Field(default=None, gt=0)
     effect: float | None = None
     effect_name: str = ""
     no_effect: float = 0.0

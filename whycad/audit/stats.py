@@ -56,6 +56,11 @@ class OddsRatio:
         return max(self.value, 1 / self.value)
 
     @property
+    def comparable(self) -> bool:
+        """Whether the class is found and missed among the exposed, and found among the others."""
+        return all(self.cells[:3])
+
+    @property
     def share_ratio(self) -> float:
         """How many times as common the class is among exposed images, with half a case added to each cell."""
         a, b, c, d = (cell + CELL_CORRECTION for cell in self.cells)

@@ -34,5 +34,5 @@ def test_counts_and_lists():
     assert listed(["a", "b", "c", "d"]) == "a, b, c and 1 more"
     assert sentence("no image.") == "No image."
     # Shares, not odds: 85 of 90 against 6 of 110 is 17 times as common, with odds 295 times as high.
-    assert times_words(ratio(250.0, 85, 5, 6, 104)) == "16 times commoner"
-    assert times_words(ratio(1 / 2.5, 20, 80, 50, 50)) == "2.5 times rarer"
+    assert times_words(ratio(250.0, 85, 5, 6, 104).share_ratio) == "16 times commoner"
+    assert times_words(ratio(1 / 2.5, 20, 80, 50, 50).share_ratio) == "2.5 times rarer"

@@ -114,6 +114,7 @@ def _finding(cases: Judged, pair: Matched) -> Finding:
             severity=severity_of(pair),
             message=message,
             column=pair.level.column,
+            level=pair.level.name,
             label=pair.target.key,
             effect_name="drop of the AUROC on conflicting cases",
             n=int(conflict.sum()),

@@ -103,6 +103,7 @@ def _finding(cases: Judged, effect: Followed) -> Finding:
             severity=severity_of(effect),
             message=message,
             column=effect.level.column,
+            level=effect.level.name,
             label=effect.code,
             effect_name="difference in probability, given the label",
             n=effect.level.n,

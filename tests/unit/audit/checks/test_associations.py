@@ -38,9 +38,13 @@ def test_planted_columns_are_found_with_their_sign_and_the_others_are_summed_up(
     assert ruler.ci_low is not None
     assert ruler.ci_low > 1
     assert "commoner in images with ruler" in ruler.message
+    assert ruler.level == "yes"
+    has, sick = audited.context.cases.column("ruler").values == "yes", audited.context.cases.labels == "ill"
+    assert ruler.share_ratio == pytest.approx(sick[has].mean() / sick[~has].mean(), rel=0.02)
     assert ruler.n_cases == int(audited.context.cases.column("ruler").values.tolist().count("yes"))
     (age,) = audited.about("metadata_label", "age")
     assert age.effect_name == "AUC"
+    assert (age.level, age.share_ratio) == ("", None)
     assert age.ci_low is not None
     assert age.ci_low > 0.7
     assert {finding.column for finding in result.findings} == {"ruler", "age", ""}
@@ -64,6 +68,21 @@ def test_a_rarer_label_is_called_rarer(pack, textures, ill):
     assert found.ci_high is not None
     assert found.ci_high < 1
     assert "rarer" in found.message
+    assert found.share_ratio is not None
+    assert found.share_ratio < 1
+
+
+def test_never_is_said_as_such_and_has_no_ratio_of_shares(pack, textures, ill):
+    patches = ~ill & (np.random.default_rng(4).random(N) < 0.5)
+    audited = pack(
+        images=textures(N),
+        label=np.where(ill, "ill", "well"),
+        artefacts=patches[:, None].astype(np.int8),
+        artefact_names=np.array(["patch"]),
+    )
+    (found,) = audited.about("metadata_label", "patch")
+    assert found.message.startswith("No image with patch is ill") or "occurs only" in found.message
+    assert found.share_ratio is None
 
 
 def test_another_form_of_the_label_is_called_so(pack, textures, ill):

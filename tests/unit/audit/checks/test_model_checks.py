@@ -206,6 +206,7 @@ def test_a_shortcut_is_found_with_its_direction(faulty, checked, worries):
     assert finding.severity is Severity.CRITICAL
     assert finding.label == "c1"
     assert "higher with ruler" in finding.message
+    assert finding.level == "yes"
     assert finding.effect > 0.15
 
 
@@ -236,6 +237,7 @@ def test_what_shows_in_the_picture_is_said_to(tmp_path, checked):
 def test_the_auroc_falls_where_the_shortcut_points_the_wrong_way(faulty, checked, worries):
     (finding,) = [f for f in worries(checked("matched_performance", faulty)) if f.column == "ruler"]
     assert finding.severity is Severity.CRITICAL
+    assert finding.level == "yes"
     assert finding.ci_low > 0.05
     ruler = faulty.cases.column("ruler").values == "yes"
     positive = faulty.answers.label == 1

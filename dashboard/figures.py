@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,9 @@ CALM, ALERT, QUIET = "#2b7bba", "#d55e00", "#8795a1"
 INK_ON_LIGHT, INK_ON_DARK = "#16212b", "#e4eaef"
 CLEAR = "rgba(0,0,0,0)"
 DOT = {"size": 6, "color": "rgba(20,30,40,0.75)", "line": {"width": 1, "color": "rgba(255,255,255,0.9)"}}
-ROW_PX = 32
+ROW_PX, NUMBER_PX = 32, 60
+# Two lines of a long title are as high as a row.
+TITLE_LETTERS = 22
 CONFIG = {"displayModeBar": False}
 
 
@@ -101,16 +104,27 @@ def add_numbers(figure: go.Figure, titles: Sequence[str], shares: Sequence[float
             text=f"<b>{text}</b>" if title in bold else text,
             showarrow=False,
             xanchor="right",
+            xshift=NUMBER_PX,
         )
 
 
 def calm_rows(figure: go.Figure, rows: int, colour: str) -> go.Figure:
     """Lay out a figure of named rows over 0..1 without axes, and with room for numbers on the right."""
     calm(figure, ROW_PX * rows + 16, colour)
+    titles = list(dict.fromkeys(title for trace in figure.data for title in trace.y))
     figure.update_layout(
         bargap=0.4,
-        xaxis={"range": [-0.02, 1.25], "visible": False, "fixedrange": True},
-        yaxis={"fixedrange": True, "ticks": "", "automargin": True, "tickfont": {"size": 13, "color": colour}},
+        margin_r=NUMBER_PX,
+        xaxis={"range": [-0.02, 1.02], "visible": False, "fixedrange": True},
+        yaxis={
+            "fixedrange": True,
+            "ticks": "",
+            "automargin": True,
+            "tickmode": "array",
+            "tickvals": titles,
+            "ticktext": ["<br>".join(textwrap.wrap(title, TITLE_LETTERS)) for title in titles],
+            "tickfont": {"size": 13, "color": colour},
+        },
     )
     figure.update_annotations(font={"size": 13, "color": colour})
     return figure

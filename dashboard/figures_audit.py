@@ -131,6 +131,11 @@ def _colours(marks: Sequence[Mark], usual: str) -> list[str]:
     return [usual if m.severity is None else SEVERITY_COLOURS[m.severity] for m in marks]
 
 
+def _symbol(number: int) -> str:
+    """Return a series' symbol: where colours begin again, symbols go on by one, so that no two series look alike."""
+    return SERIES_SYMBOLS[(number + number // len(SERIES_COLOURS)) % len(SERIES_SYMBOLS)]
+
+
 def _floats(values: Sequence[float | str]) -> list[float]:
     return [value if isinstance(value, int | float) else math.nan for value in values]
 
@@ -138,7 +143,7 @@ def _floats(values: Sequence[float | str]) -> list[float]:
 def _intervals(figure: go.Figure, chart: Chart, number: int, series: Series, *, dark: bool) -> None:
     centre = _floats([mark.x for mark in series.marks])
     usual = SERIES_COLOURS[number % len(SERIES_COLOURS)]
-    symbol = SERIES_SYMBOLS[number % len(SERIES_SYMBOLS)]
+    symbol = _symbol(number)
     figure.add_scatter(
         x=centre,
         y=[_safe(mark.y) for mark in series.marks],
@@ -192,8 +197,8 @@ def _lines(figure: go.Figure, chart: Chart, number: int, series: Series, *, dark
         y=_floats([mark.y for mark in marks]),
         name=_safe(series.name),
         mode="lines+markers",
-        line={"color": colour, "width": 2},
-        marker={"size": 7, "color": colour, "symbol": SERIES_SYMBOLS[number % len(SERIES_SYMBOLS)]},
+        line={"color": colour, "width": 2, "dash": "solid" if number < len(SERIES_COLOURS) else "dot"},
+        marker={"size": 7, "color": colour, "symbol": _symbol(number)},
         customdata=_numbered(number, marks, chart),
         hovertemplate=_hover(series),
     )
@@ -210,7 +215,7 @@ def _points(figure: go.Figure, chart: Chart, number: int, series: Series, *, dar
             "size": 9,
             "opacity": 0.8,
             "color": _colours(series.marks, SERIES_COLOURS[number % len(SERIES_COLOURS)]),
-            "symbol": SERIES_SYMBOLS[number % len(SERIES_SYMBOLS)],
+            "symbol": _symbol(number),
             "line": {"width": 1, "color": edge},
         },
         customdata=_numbered(number, series.marks, chart),
@@ -265,6 +270,7 @@ def _lay_out(figure: go.Figure, chart: Chart, *, dark: bool) -> None:
         )
     figure.update_xaxes(title=_safe(chart.x_title), **axis(dark=dark))
     figure.update_yaxes(title=_safe(chart.y_title), **axis(dark=dark))
+    figure.update_xaxes(**_whole_numbers(chart))
     if by_rows:
         figure.update_yaxes(autorange="reversed", type="category", title="")
     if chart.kind == "heatmap":
@@ -273,6 +279,16 @@ def _lay_out(figure: go.Figure, chart: Chart, *, dark: bool) -> None:
     if chart.kind == "histogram":
         figure.update_layout(bargap=0.06)
     figure.update_layout(clickmode="event+select", hovermode="closest")
+
+
+def _whole_numbers(chart: Chart) -> dict[str, Any]:
+    """Return how the axis of counts is labelled; counts that are all the same get room on both sides."""
+    found = [mark.x for series in chart.series for mark in series.marks]
+    whole = [float(x) for x in found if isinstance(x, int | float) and float(x).is_integer()]
+    if chart.kind not in ("scatter", "line") or not whole or len(whole) < len(found):
+        return {}
+    alike = {"range": [whole[0] - max(1.0, 0.1 * abs(whole[0])), whole[0] + max(1.0, 0.1 * abs(whole[0]))]}
+    return {"tickformat": ",", **(alike if len(set(whole)) == 1 else {})}
 
 
 def _add_references(figure: go.Figure, chart: Chart) -> None:

@@ -181,7 +181,9 @@ def concept_chart(concepts: Sequence[Concept], *, dark: bool = False) -> go.Figu
         )
     for name, concept in zip(names, reversed_concepts, strict=True):
         text = f"{concept.expected:.1f} of {len(concept.levels)}"
-        figure.add_annotation(x=1.25, y=name, text=text, showarrow=False, xanchor="right")
+        figure.add_annotation(
+            x=1, y=name, xref="paper", text=text, showarrow=False, xanchor="right", xshift=figures.NUMBER_PX
+        )
     figure.update_layout(barmode="stack")
     return figures.calm_rows(figure, len(names), ink(dark=dark))
 

@@ -35,7 +35,7 @@ TABS = {"sure": "How sure", "checks": "Checks"}
 FIRST_TASK = "skin_lesion"
 AUDITED_TASK = "liver_fibrosis"
 AUDIT_PAGES = {"performance": "Performance", "calibration": "Calibration", "robustness": "Robustness"}
-ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--enable-unsafe-swiftshader"]
 
 Theme = Literal["light", "dark"]
 

@@ -23,6 +23,7 @@ from whycad.types import (
 from whycad.uncertainty.conformal import sets_at
 from whycad.uncertainty.words import gate_sentence
 
+MINUS = "\N{MINUS SIGN}"
 NOTICE = "Research and education only, not for clinical use"
 SIMULATED = "Simulated: this image or the model's training data was made by a program, not taken from a patient."
 GATE_BYPASSED = "Simulated, gate bypassed for demonstration: a real image like this one would get no answer."

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
-from dashboard.figures import ALERT, CALM, QUIET, label_chart, label_chart_alt
+from dashboard.figures import ALERT, CALM, QUIET, calm_rows, label_chart, label_chart_alt
 from whycad.manifest import Manifest, load_manifest
 from whycad.testing.examples import ExampleOptions, example_result, example_study
 from whycad.types import Prediction
@@ -37,6 +38,16 @@ def test_colour_marks_the_set_and_what_must_not_be_missed(prediction: Prediction
     assert colour["Dermatofibroma"] == QUIET
     narrow, _ = label_chart(prediction, manifest, ("mel",)).data
     assert dict(zip(narrow.y, narrow.marker.color, strict=True))["Melanocytic nevus"] == QUIET
+
+
+def test_numbers_stand_right_of_the_bars_and_long_titles_in_two_lines(
+    prediction: Prediction, manifest: Manifest
+) -> None:
+    figure = label_chart(prediction, manifest, ("mel", "nv"))
+    assert {note.xshift for note in figure.layout.annotations} == {figure.layout.margin.r}
+    axis = calm_rows(go.Figure(go.Bar(x=[1.0], y=["Choroidal neovascularisation"])), 1, "black").layout.yaxis
+    assert axis.ticktext == ("Choroidal<br>neovascularisation",)
+    assert axis.tickvals == ("Choroidal neovascularisation",)
 
 
 def test_every_member_is_a_dot(prediction: Prediction, manifest: Manifest) -> None:

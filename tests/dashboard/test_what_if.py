@@ -142,7 +142,7 @@ def test_lines_name_answer_control_and_gate(queue: FakeQueue) -> None:
     assert lines[2] == "The answer becomes Melanocytic nevus"
     assert lines[3] == "The gate refuses it: too dark"
     assert change_lines(replace(made, sham=made.after), queue.manifest)[1] == (
-        "A sham of equal size elsewhere changes Melanoma by -64.3 points, to 6.7 %"
+        "A sham of equal size elsewhere changes Melanoma by −64.3 points, to 6.7 %"
     )
     assert not any("sham" in line for line in change_lines(made, queue.manifest))
 

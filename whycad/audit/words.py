@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from whycad.audit.findings import Audit, Cell, Finding, Severity
-from whycad.wording import printable
+from whycad.wording import MINUS, printable
 
 # The most pressing first; what could not be established comes last.
 VERDICT_ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.OK, Severity.UNKNOWN)
@@ -67,7 +67,6 @@ SIMULATED_DATA = "Simulated data: images or labels here were made by a program, 
 SIMULATED_MODEL = "Simulated: the model was trained on images made by a program, not taken from patients."
 # Names of effects that have a direction, so that a plus is worth its place.
 DIRECTED = ("change", "difference", "above", "beyond", "gap", "gain", "loss", "less", "excess")
-MINUS = "\N{MINUS SIGN}"
 NO_VALUE = "\N{EN DASH}"
 
 

@@ -13,7 +13,7 @@ from whycad.errors import StoreError
 from whycad.result_io import load_values, save_values
 from whycad.types import FloatArray, MetadataValue, Prediction
 from whycad.whatif.request import WhatIfKind
-from whycad.wording import percent
+from whycad.wording import MINUS, percent
 
 FORMAT = "whycad-what-if-1"
 MAX_ITEMS = 64
@@ -91,7 +91,8 @@ class WhatIf:
         if was == now:
             return f"A sham of equal size elsewhere leaves {name} at {was}"
         change = 100 * (self.sham_change() or 0.0)
-        return f"A sham of equal size elsewhere changes {name} by {change:+.1f} points, to {now}"
+        points = f"{change:+.1f}".replace("-", MINUS)
+        return f"A sham of equal size elsewhere changes {name} by {points} points, to {now}"
 
     @property
     def label_moved(self) -> bool:

@@ -67,7 +67,7 @@ def _row(attribution: Attribution, facts: TaskFacts, *, busy: bool) -> None:
         with st.popover("Reasons", key=f"reasons-{attribution.method}"):
             _reasons(attribution, facts)
     if session().researcher:
-        settings = ", ".join(f"{k} {v}" for k, v in sorted(attribution.parameters.items()))
+        settings = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in sorted(attribution.parameters.items()))
         st.caption(f"Seed {attribution.seed}; {plain(settings, 600)}")
 
 

@@ -84,8 +84,7 @@ def _one(number: int, change: WhatIf, case: OpenCase, manifest: Manifest) -> Non
         before.image(first, caption="Before, outlined", output_format="PNG", alt="The image with what was changed")
         after.image(second, caption="After", output_format="PNG", alt="The image as it was changed")
         with words.container(gap=None):
-            for line in change_lines(change, manifest):
-                st.markdown(plain(line, 300))
+            st.markdown("\n".join(f"- {plain(line, 300)}" for line in change_lines(change, manifest)))
             for remark in change.remarks:
                 st.caption(plain(remark, 400))
 

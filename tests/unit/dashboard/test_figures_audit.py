@@ -9,6 +9,7 @@ import pytest
 from dashboard.figures_audit import audit_chart, audit_chart_alt, mark_of
 from dashboard.interval_svg import WIDTH, interval_svg, reaches
 from whycad.audit.findings import Chart, Finding, Mark, Series, Severity
+from whycad.audit.report.svg import series_look
 from whycad.testing.sample_audit import sample_audit, sample_results
 
 CHARTS = [chart for result in sample_results() for chart in result.charts]
@@ -26,6 +27,22 @@ def test_every_datum_is_drawn_and_leads_to_its_mark(chart: Chart, dark: bool) ->
     ]
     assert found == [mark for series in chart.series for mark in series.marks]
     assert chart.title[:20] in audit_chart_alt(chart)
+
+
+def test_no_two_of_many_series_look_alike() -> None:
+    marks = (Mark(x=0, y=0.5), Mark(x=1, y=0.6))
+    series = tuple(Series(name=f"series {i}", marks=marks) for i in range(12))
+    drawn = audit_chart(Chart(key="k", title="t", kind="line", series=series)).data
+    assert len({(trace.line.color, trace.marker.symbol, trace.line.dash) for trace in drawn}) == 12
+    assert len({series_look(i) for i in range(12)}) == 12
+
+
+def test_counts_that_are_all_the_same_stand_in_the_middle_of_whole_numbers() -> None:
+    marks = tuple(Mark(x=3600, y=y) for y in (0.1, 0.2))
+    axis = audit_chart(Chart(key="k", title="t", kind="scatter", series=(Series(marks=marks),))).layout.xaxis
+    assert (list(axis.range), axis.tickformat) == ([3240.0, 3960.0], ",")
+    apart = (Mark(x=10, y=0.1), Mark(x=20, y=0.2))
+    assert audit_chart(Chart(key="k", title="t", kind="line", series=(Series(marks=apart),))).layout.xaxis.range is None
 
 
 def test_all_kinds_are_among_the_charts() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from whycad.audit.findings import Chart
+from whycad.wording import MINUS
 
 # Beyond this a float's own arithmetic fails (a span that overflows), and no figure of an audit lies there.
 LARGEST = 1e15
@@ -15,7 +16,6 @@ LEAST_LOG_SPAN = 3.0
 # Of more lines than this the intervals are left to the table.
 MAX_BANDS = 6
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
-MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,9 @@ class Look:
 
 def series_look(index: int) -> Look:
     """Return the look of the series of this index."""
-    place = index % N_SERIES_COLOURS
-    return Look(f"s{place}", SHAPES[place], DASHES[place])
+    again, place = divmod(index, N_SERIES_COLOURS)
+    # Where colours begin again, shapes and dashes go on, so that no two series look alike.
+    return Look(f"s{place}", SHAPES[(place + again) % len(SHAPES)], DASHES[(place + again) % len(DASHES)])
 
 
 def mark_look(severity: Severity | None, index: int, n_series: int) -> Look:

@@ -253,6 +253,8 @@ export class Interface {
   /** Width, height and the margins that the controls take, so that nothing hides the fitted image. */
   room() {
     const { clientWidth: width, clientHeight: height } = this.frame;
+    this.tools.classList.remove("wc-two");
+    this.tools.classList.toggle("wc-two", this.tools.offsetHeight + 12 > height - this.bottom.offsetHeight - this.top.offsetHeight - this.top.offsetTop);
     this.tools.style.top = `${Math.max(this.tools.offsetHeight / 2 + 8, (height - this.bottom.offsetHeight + this.top.offsetHeight + 12) / 2)}px`;
     return [width, height, { top: Math.max(12, this.top.offsetTop + this.top.offsetHeight + 4), right: this.tools.offsetWidth + 16, bottom: this.bottom.offsetHeight + 4, left: 12 }];
   }

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from whycad.audit.findings import Column, Table
 from whycad.audit.report.html import AuditContent, html_audit
 from whycad.audit.report.pdf import pdf_from_html, write_pdf
 from whycad.audit.report.writing import ReportOptions, write_report
@@ -88,6 +89,15 @@ def test_hostile_text_and_wide_tables_are_not_cut_off(laid_out: Callable[[str], 
     few = result.model_copy(update={"findings": result.findings[:8], "charts": result.charts[:2]})
     audit = hostile_audit().model_copy(update={"findings": result.findings[:8]})
     assert_nothing_is_cut_off(laid_out(html_audit(AuditContent(audit, (few,), tmp_path), paper=True)))
+
+
+def test_a_table_of_phrases_and_many_numbers_is_not_cut_off(laid_out: Callable[[str], bytes], tmp_path: Path) -> None:
+    titles = ("Images", "Figure", "Class", "n", "In the subgroup", "Difference to the rest", "from", "to")
+    columns = [Column(key=f"c{i}", title=title) for i, title in enumerate((*titles, "q (Benjamini-Hochberg)"))]
+    row = ("with orig size 512x496 and white frac 0.0004988 to <0.04253", "sensitivity", "Choroidal neovascularisation")
+    table = Table(key="t", title="Gaps", columns=tuple(columns), rows=((*row, 120, 1.0, 0.006, -0.018, 0.029, 0.634),))
+    result = sample_results("data")[0].model_copy(update={"tables": (table,), "charts": (), "pictures": ()})
+    assert_nothing_is_cut_off(laid_out(html_audit(AuditContent(sample_audit("data"), (result,), tmp_path), paper=True)))
 
 
 def test_the_same_audit_gives_the_same_bytes(laid_out: Callable[[str], bytes], tmp_path: Path) -> None:

@@ -118,6 +118,12 @@ def as_the_product_runs_it(kind: type[nn.Module], side: int) -> nn.Module:
     return Probabilities(net.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
 
 
+def as_gradients_are_taken(kind: type[nn.Module], side: int) -> nn.Module:
+    """Build the seeded net as methods that differentiate it get it: folded, channels last, giving logits."""
+    net = folded(made(kind), torch.rand((2, 3, side, side), generator=torch.Generator().manual_seed(0)))
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
 def picture(side: int, seed: int = 0) -> FloatArray:
     """Return a smooth image with noise ``(3, side, side)``, 0..1, that SLIC can cut."""
     rng = np.random.default_rng(seed)

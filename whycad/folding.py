@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 TOLERANCE = 1e-4
+GRADIENT_TOLERANCE = 1e-2
 FUNCTIONS = ("forward", "forward_features", "forward_with_features", "forward_evidence")
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -59,6 +60,25 @@ def agree(model: nn.Module, other: nn.Module, example: Tensor) -> bool:
     with torch.no_grad():
         pairs = [(getattr(model, name)(example), getattr(other, name)(example)) for name in functions]
     return all(_close(expected, actual) for expected, actual in pairs)
+
+
+def same_gradients(model: nn.Module, other: nn.Module, example: Tensor) -> bool:
+    """Tell whether the summed logits of two models have the same gradient at an input batch.
+
+    A unit that rounding turns on or off changes a few gradients a little, so their whole is compared, within
+    ``GRADIENT_TOLERANCE``. A model that cannot be differentiated has none.
+    """
+    try:
+        expected, actual = (_gradient(one, example) for one in (model, other))
+    except RuntimeError:
+        return False
+    return float((expected - actual).norm()) <= GRADIENT_TOLERANCE * float(expected.norm())
+
+
+def _gradient(model: nn.Module, example: Tensor) -> Tensor:
+    leaf = example.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        return torch.autograd.grad(model(leaf).sum(), leaf)[0]
 
 
 def _close(expected: object, actual: object) -> bool:

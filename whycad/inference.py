@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from whycad.engine import all_finite, check_evidence_output, check_output, choose_device, make_engine, view_of
 from whycad.errors import JobCancelledError, MemoryShortError, PluginError, PredictionError, WeightsError
 from whycad.evidence_model import EvidenceModel, load_evidence_model
+from whycad.folding import same_gradients
 from whycad.manifest import View
 from whycad.plugin import Plugin, contained
 from whycad.weights import load_weights
@@ -86,6 +87,7 @@ class Ensemble:
         on_cpu = [copy.deepcopy(member).cpu() for member in members] if device.type != "cpu" else list(members)
         self._cpu_members = tuple(on_cpu)
         self._engine = make_engine(plugin, on_cpu, device)
+        self._for_gradients: tuple[nn.Module, ...] | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -244,6 +246,25 @@ class Ensemble:
         """Return own copies of the members, safe to hook and differentiate beside other threads."""
         with self.lock:
             return tuple(copy.deepcopy(member) for member in self.members)
+
+    def gradient_members(self) -> tuple[nn.Module, ...]:
+        """Return own copies of the members for gradients of their inputs: on a CPU as predictions run them, folded.
+
+        For methods that hook no layer. A member that cannot be differentiated so, or not with the same gradients,
+        is copied as it is.
+        """
+        with self.lock:
+            if self.runs_on.type != "cpu" or self.device.type != "cpu":
+                return self.explain_members()
+            if self._for_gradients is None:
+                spec = self.plugin.manifest.input
+                example = torch.rand((1, spec.channels, *spec.shape), generator=torch.Generator().manual_seed(0))
+                pairs = [*zip(self.members, self._engine.members, strict=True)]
+                with contained(self.plugin, "forward"):
+                    self._for_gradients = tuple(
+                        prepared if same_gradients(member, prepared, example) else member for member, prepared in pairs
+                    )
+            return tuple(copy.deepcopy(member) for member in self._for_gradients)
 
     def _check_batch(self, batch: Tensor) -> None:
         spec = self.plugin.manifest.input

@@ -10,7 +10,7 @@ from captum.attr import IntegratedGradients
 from torch import Tensor, nn
 
 from benchmarks.case import Case, Work, between_processes, interleaved
-from benchmarks.nets import Pooled, Probabilities, ResNet18, Small, made, model_input, picture
+from benchmarks.nets import Pooled, Probabilities, ResNet18, Small, as_gradients_are_taken, made, model_input, picture
 from whycad.batching import fitted_batch, keep_freed_memory
 from whycad.explain import METHODS, ExplainOptions
 from whycad.explain.gradcam import cells_of
@@ -67,7 +67,7 @@ def inputs_of(side: int, n: int) -> list[ModelInput]:
 
 def integrated_gradients(net: type[nn.Module], side: int, n: int) -> float:
     """Return the time of integrated gradients of n images over one forward and backward per image and step."""
-    model, image = made(net), torch.from_numpy(picture(side))
+    model, image = as_gradients_are_taken(net, side), torch.from_numpy(picture(side))
     size = fitted_batch(image.shape[1:], CPU, model)
 
     def passes() -> None:
@@ -82,7 +82,7 @@ def integrated_gradients(net: type[nn.Module], side: int, n: int) -> float:
 def our_integrated_gradients(net: type[nn.Module], side: int, n: int) -> Work:
     """Return our maps of a data set, summed over channels: ``(n, H, W)``."""
     keep_freed_memory()
-    model, inputs, options = made(net), inputs_of(side, n), ExplainOptions(ig_steps=IG_STEPS)
+    model, inputs, options = as_gradients_are_taken(net, side), inputs_of(side, n), ExplainOptions(ig_steps=IG_STEPS)
     return lambda: np.stack([METHODS["ig"].explain(model, one, TARGET, options).map for one in inputs])
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from whycad.folding import folded
+from whycad.folding import folded, same_gradients
 
 
 class Stem(nn.Module):
@@ -50,3 +50,26 @@ def test_a_relu_works_in_place_only_on_what_nobody_else_reads(kind, in_place):
     with torch.no_grad():
         torch.testing.assert_close(fast(x), model(x), atol=1e-5, rtol=1e-5)
     assert torch.equal(x, given)
+
+
+class WithoutGradient(Stem):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.detach())
+
+
+class OfOtherGradient(Stem):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(0.9 * x + 0.1 * x.detach())
+
+
+def test_gradients_of_a_folded_model_are_those_of_the_model():
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    model = Stem().eval()
+    assert same_gradients(model, folded(model, x), x)
+    assert x.grad is None
+
+
+@pytest.mark.parametrize("kind", [WithoutGradient, OfOtherGradient])
+def test_other_gradients_or_none_are_seen(kind):
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    assert not same_gradients(Stem().eval(), kind().eval(), x)

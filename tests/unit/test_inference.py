@@ -406,6 +406,35 @@ def test_explanations_get_copies_that_can_be_hooked_and_differentiated(plugin: P
     assert all(not member.training for member in (*copies, *ensemble.members))
 
 
+def test_gradients_are_taken_of_copies_of_the_prepared_members(plugin: Plugin) -> None:
+    ensemble = load_members(plugin, CPU)
+    plain, prepared = ensemble.explain_members(), ensemble.gradient_members()
+    for one, other, ready in zip(plain, prepared, ensemble._engine.members, strict=True):
+        assert other is not ready
+        assert [type(part) for part in other.modules()] == [type(part) for part in ready.modules()]
+        torch.testing.assert_close(gradient(other), gradient(one), atol=1e-5, rtol=1e-4)
+    prepared[0].register_forward_hook(lambda *_: 1 / 0)
+    gradient(ensemble.gradient_members()[0])
+
+
+def test_a_prepared_member_of_other_gradients_is_left_out(plugin: Plugin) -> None:
+    ensemble = load_members(plugin, CPU)
+    broken = tuple(nn.Sequential(Detached(), member) for member in ensemble._engine.members)
+    ensemble._engine = FullEngine(broken, CPU, 8)
+    for one, other in zip(ensemble.members, ensemble.gradient_members(), strict=True):
+        torch.testing.assert_close(gradient(other), gradient(one))
+
+
+class Detached(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.detach()
+
+
+def gradient(model: nn.Module) -> Tensor:
+    x = batch(1).requires_grad_()
+    return torch.autograd.grad(model(x)[0, 1], x)[0]
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device in this machine")
 def test_mixed_precision_on_cuda_agrees_with_the_cpu(plugin: Plugin) -> None:

@@ -123,7 +123,8 @@ def explain_on_model_grid(
         )
     explainer = METHODS[method]
     if explainer.scope == "member":
-        raw = over_members(explainer, ensemble.explain_members(), inputs, target_index, options)
+        members = ensemble.explain_members() if explainer.needs_layer else ensemble.gradient_members()
+        raw = over_members(explainer, members, inputs, target_index, options)
     else:
         raw = over_ensemble(explainer, ensemble, inputs, target_index, options)
     if not np.isfinite(raw.map).all():

@@ -32,6 +32,9 @@ class ExplainableEnsemble(Protocol):
     def explain_members(self) -> tuple[nn.Module, ...]:
         """Return copies of the members that nobody else uses."""
 
+    def gradient_members(self) -> tuple[nn.Module, ...]:
+        """Return such copies for methods that differentiate them by their inputs and hook no layer."""
+
 
 class EnsembleProbabilities(nn.Module):
     """An ensemble as a module that maps images ``(n, C, *shape)`` to scores of one target ``(n, 1 + members)``.

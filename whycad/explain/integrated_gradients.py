@@ -42,11 +42,11 @@ class IntegratedGradients:
         device = device_of(model)
         image, baseline = input_tensors(inputs, device)
         size = options.batch_size or evenly(options.ig_steps, fitted_batch(image.shape[2:], device, model))
-        with prepared(model), torch.no_grad():
-            ends = model(torch.cat([image, baseline]))
+        with prepared(model):
+            with torch.no_grad():
+                ends = model(channels_last(torch.cat([image, baseline])))
             check_target(ends, target)
             change = float(ends[0, target] - ends[1, target])
-        with prepared(model):
             values = _attribute(_watched(model, size, options), image, baseline, target, (options.ig_steps, size))
         options.progress(1.0)
         delta = relative_delta(float(values.sum(dtype=torch.float64)), change)

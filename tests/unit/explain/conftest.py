@@ -95,6 +95,8 @@ class FakeEnsemble:
         with self.lock:
             return tuple(copy.deepcopy(member) for member in self.members)
 
+    gradient_members = explain_members
+
 
 class Nets:
     linear = Linear

@@ -105,6 +105,10 @@ class OneMember:
         """Return the network."""
         return (self._member,)
 
+    def gradient_members(self) -> tuple[nn.Module, ...]:
+        """Return the network."""
+        return (self._member,)
+
 
 def cheap_options(options: ExplainOptions, cells: Cells) -> ExplainOptions:
     """Return options with few steps and samples, fitted to what there is to hide."""

@@ -114,8 +114,7 @@ def made(kind: type[nn.Module], *, seed: int = 0) -> nn.Module:
 def as_the_product_runs_it(kind: type[nn.Module], side: int) -> nn.Module:
     """Build the seeded net as the engine prepares it: folded, channels last, giving probabilities."""
     keep_freed_memory()
-    net = folded(made(kind), torch.rand((2, 3, side, side), generator=torch.Generator().manual_seed(0)))
-    return Probabilities(net.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
+    return Probabilities(as_gradients_are_taken(kind, side)).eval()
 
 
 def as_gradients_are_taken(kind: type[nn.Module], side: int) -> nn.Module:

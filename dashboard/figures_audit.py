@@ -268,9 +268,8 @@ def _lay_out(figure: go.Figure, chart: Chart, *, dark: bool) -> None:
             legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "bgcolor": CLEAR},
             height=height + 30,
         )
-    figure.update_xaxes(title=_safe(chart.x_title), **axis(dark=dark))
+    figure.update_xaxes(title=_safe(chart.x_title), **axis(dark=dark), **_whole_numbers(chart))
     figure.update_yaxes(title=_safe(chart.y_title), **axis(dark=dark))
-    figure.update_xaxes(**_whole_numbers(chart))
     if by_rows:
         figure.update_yaxes(autorange="reversed", type="category", title="")
     if chart.kind == "heatmap":
